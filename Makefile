@@ -1,0 +1,58 @@
+# make book · make test · make refresh · make bench — each makes .venv by itself; only Python 3.11+ and make are needed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LOWEST := .venv-lowest
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= true
+
+.PHONY: help book test test-lowest lint unit nbval refresh bench clean
+
+help:
+	@echo "make book     build the website and print the page to open"
+	@echo "make test     ruff, pytest, the notebooks, the book"
+	@echo "make test-lowest  pytest with the lowest versions that pyproject.toml allows, in .venv-lowest"
+	@echo "make refresh  run all notebooks again and keep their outputs"
+	@echo "make bench    measure every speed claim of the book"
+	@echo "make clean    delete what the others made, .venv included"
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[book,test,onnx]'
+	@touch $@
+
+book: $(READY)
+	$(BIN)/jupyter-book build . -W -n --keep-going --quiet
+	@echo "Open $(CURDIR)/_build/html/index.html"
+
+test: lint unit nbval book
+
+$(LOWEST)/.ready: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet -c constraints-lowest.txt -e '.[book,test,onnx]'
+	@touch $@
+
+test-lowest: $(LOWEST)/.ready
+	$(LOWEST)/bin/python -m pytest -q tests
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+unit: $(READY)
+	$(BIN)/python -m pytest -q tests
+
+nbval: $(READY)
+	$(BIN)/python -m pytest -q --nbval book
+
+refresh: $(READY)
+	$(BIN)/python tools/refresh.py
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) $(LOWEST) _build build *.egg-info

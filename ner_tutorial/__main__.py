@@ -1,0 +1,198 @@
+"""The command line: ``python -m ner_tutorial`` or ``ner-tutorial``."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+EXPECTED = (FileNotFoundError, FileExistsError, ValueError, OSError, ModuleNotFoundError)
+
+
+class _Group(click.Group):
+    """Commands whose expected errors are one line on standard error, without a traceback."""
+
+    def invoke(self, context):
+        logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+        try:
+            return super().invoke(context)
+        except EXPECTED as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100})
+@click.version_option(package_name="ner-tutorial")
+def main():
+    """Fine-tune a transformer for named entity recognition, score it, and use it on text.
+
+    What you do not give comes from the active profile: "quick" (the default: small, offline, minutes on a
+    laptop) or "full" (BERT on CoNLL-2003, for a GPU). Choose with the environment variable
+    NER_TUTORIAL_PROFILE.
+    """
+
+
+_corpus = click.option(
+    "--corpus",
+    metavar="PATH|NAME",
+    help='"newswire" (the book\'s own), "conll2003" (from the Hub), or a folder with the files train, validation and test '
+    "as CoNLL or parquet.  [default: the profile's]",
+)
+_iob1 = click.option(
+    "--convert-iob1", is_flag=True, help="Convert CoNLL files in IOB1 to IOB2 instead of refusing them."
+)
+
+
+def _load(corpus: str | None, convert_iob1: bool):
+    from ner_tutorial import get_profile, load_corpus
+
+    return load_corpus(corpus or get_profile().corpus, convert_iob1=convert_iob1)
+
+
+@main.command()
+@_corpus
+@click.option(
+    "--checkpoint",
+    metavar="PATH|NAME",
+    help='The encoder to start from: "minilm" (installed with this program), a model folder, or a name on the Hub.  '
+    "[default: the profile's]",
+)
+@click.option(
+    "--output", required=True, metavar="DIR", type=click.Path(path_type=Path), help="A new folder for the run."
+)
+@click.option("--loop", type=click.Choice(["trainer", "accelerate"]), default="accelerate", show_default=True,
+              help="Which training loop: Transformers' Trainer (chapter 5) or the one by hand (chapter 6).")  # fmt: skip
+@click.option(
+    "--epochs", type=click.IntRange(min=1), help="How often to go through the training split.  [default: the profile's]"
+)
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), help="Sentences a training step, on average.  [default: the profile's]"
+)
+@click.option(
+    "--learning-rate", type=click.FloatRange(min=0, min_open=True), help="The highest one.  [default: the profile's]"
+)
+@click.option("--seed", type=int, help="Same seed, same machine: same model.  [default: the profile's]")
+@click.option(
+    "--train-sentences", type=click.IntRange(min=1), help="Use only the first so many.  [default: the profile's]"
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["bf16", "fp16", "no"]),
+    help="Number format.  [default: what the machine is fast in]",
+)
+@click.option("--resume", is_flag=True, help="Continue the run in DIR after its last complete checkpoint.")
+@_iob1
+def train(
+    corpus,
+    checkpoint,
+    output,
+    loop,
+    epochs,
+    batch_size,
+    learning_rate,
+    seed,
+    train_sentences,
+    precision,
+    resume,
+    convert_iob1,
+):
+    """Fine-tune a model and keep the best epoch in DIR.
+
+    DIR then holds the model, its tokenizer, metrics.json (a row an epoch, and the scores on validation and
+    test) and the checkpoints.
+    """
+    from accelerate import PartialState
+
+    from ner_tutorial import get_profile, train_with_accelerate, train_with_trainer
+
+    # The name, not the loaded splits, goes into the run's record; only a conversion needs them loaded here.
+    source = _load(corpus, True) if convert_iob1 else corpus or get_profile().corpus
+    run = train_with_trainer if loop == "trainer" else train_with_accelerate
+    result = run(
+        output, corpus=source, checkpoint=checkpoint, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
+        seed=seed, train_sentences=train_sentences, precision=precision, resume=resume,
+    )  # fmt: skip
+    if not PartialState().is_main_process:
+        return  # of several processes one reports
+    for row in result.epochs:
+        click.echo(
+            f"epoch {row.epoch}  train loss {row.train_loss:.4f}  validation loss {row.eval_loss:.4f}  precision {row.precision:.4f}  "
+            f"recall {row.recall:.4f}  F1 {row.f1:.4f}"
+        )
+    click.echo(f"best epoch {result.best_epoch}; test F1 {result.test.f1:.4f} (words, lenient); model in {output}")
+
+
+@main.command()
+@click.option(
+    "--model", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The folder of a trained model."
+)
+@_corpus
+@click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True,
+              help="Which part of the corpus to score.")  # fmt: skip
+@click.option("--strict", is_flag=True, help="Count only well-formed IOB2 entities.")
+@_iob1
+def evaluate(model, corpus, split, strict, convert_iob1):
+    """Score a model on a split and print the scores as JSON.
+
+    Scores are word level: precision, recall, f1, accuracy, number (of gold entities), and the same per type.
+    """
+    from ner_tutorial import get_profile, load_tagger, score_labels
+
+    profile = get_profile()
+    # Training scores with float32 weights: with the same, this prints what metrics.json says.
+    tagger = load_tagger(model, precision="no")
+    found = tagger.evaluate(_load(corpus, convert_iob1)[split], batch_size=profile.eval_batch_size)
+    scores = score_labels(found.references, found.predictions, strict=True) if strict else found.scores
+    click.echo(json.dumps({**scores.to_dict(), "loss": found.loss}, indent=2))
+
+
+@main.command()
+@click.option(
+    "--model", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The folder of a trained model."
+)
+@click.argument("file", type=click.File("r", encoding="utf-8-sig"), default="-")
+@click.option("--aggregation", type=click.Choice(["simple", "first", "average", "max"]), default="first", show_default=True,
+              help="How the labels of a word's pieces become one (chapter 7).")  # fmt: skip
+def predict(model, file, aggregation):
+    """Find the entities in text: one sentence a line in, one JSON object a line out.
+
+    Reads FILE, or standard input. Each object has "text" and "entities", and each entity type, text, start,
+    end and score. An empty line gives an object without entities.
+    """
+    from ner_tutorial import load_tagger
+
+    tagger = load_tagger(model, aggregation)
+    try:
+        lines = [line.rstrip("\n") for line in file]
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{file.name} is not UTF-8 ({error.reason} at byte {error.start}); convert it with iconv"
+        ) from None
+    for text, entities in zip(lines, tagger.predict(lines), strict=True):
+        click.echo(json.dumps({"text": text, "entities": [span.to_dict() for span in entities]}, ensure_ascii=False))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--long", "long_sentence", type=click.IntRange(min=1), default=100, show_default=True,
+              help="Report sentences of more words than this.")  # fmt: skip
+@click.option(
+    "--at-most", type=click.IntRange(min=1), default=20, show_default=True, help="Findings to list of each kind."
+)
+def lint(folder, long_sentence, at_most):
+    """Report on the CoNLL files in FOLDER: counts, invalid sequences, sentences in two splits, inconsistent names.
+
+    Ends with exit status 1 if there are errors. Warnings do not change it.
+    """
+    from ner_tutorial.lint import lint_folder
+
+    report = lint_folder(folder, long_sentence=long_sentence, at_most=at_most)
+    click.echo(str(report))
+    if report.errors:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m ner_tutorial")

@@ -1,0 +1,116 @@
+"""Which rows go into a batch: by number of tokens, not by number of sentences.
+
+Taught in chapter 3 (what padding costs).
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from torch.utils.data import Sampler
+
+TOKENS_A_SENTENCE = 20
+"""A token budget of ``batch_size`` times this holds about ``batch_size`` newswire sentences."""
+
+
+def token_budget_batches(lengths: Sequence[int], budget: int, seed: int, chunk: int = 400) -> list[list[int]]:
+    """Batches of row indices such that rows times longest row stays within ``budget``; each index stands in one batch.
+
+    The rows are shuffled, cut into chunks, sorted by length inside each chunk, and filled into batches, whose order
+    is shuffled again. So rows of a batch have almost one length (little padding), and yet batches differ from epoch
+    to epoch. A row longer than the budget is a batch of its own.
+
+    Args:
+        lengths: tokens of each row.
+        budget: the most tokens in a batch, padding included.
+        seed: same seed, same batches.
+        chunk: how many rows are sorted together. Larger means less padding and less chance in what meets in a batch.
+    """
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(lengths))
+    batches: list[list[int]] = []
+    for start in range(0, len(order), chunk):
+        batch: list[int] = []
+        for index in sorted(order[start : start + chunk].tolist(), key=lambda i: lengths[i]):
+            # Sorted ascending: the new row is the longest, so it sets the width of the batch.
+            if batch and (len(batch) + 1) * lengths[index] > budget:
+                batches.append(batch)
+                batch = []
+            batch.append(index)
+        if batch:
+            batches.append(batch)
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
+def sentence_batches(count: int, batch_size: int, seed: int) -> list[list[int]]:
+    """Batches of ``batch_size`` row indices in random order, the usual way."""
+    order = np.random.default_rng(seed).permutation(count).tolist()
+    return [order[start : start + batch_size] for start in range(0, count, batch_size)]
+
+
+def _split_until(batches: list[list[int]], count: int) -> list[list[int]]:
+    """Halve the largest batches until there are ``count``."""
+    batches = list(batches)
+    while len(batches) < count:
+        largest = max(range(len(batches)), key=lambda i: len(batches[i]))
+        batch = batches[largest]
+        if len(batch) < 2:
+            raise ValueError(
+                f"{sum(map(len, batches))} rows cannot fill {count} batches; use fewer processes or more data"
+            )
+        half = len(batch) // 2
+        batches[largest : largest + 1] = [batch[:half], batch[half:]]
+    return batches
+
+
+class EpochBatches(Sampler[list[int]]):
+    """A batch sampler with the same number of batches in every epoch, divisible by the number of processes.
+
+    Args:
+        lengths: tokens of each row.
+        batch_size: sentences a batch; with ``by_tokens``, the budget is ``TOKENS_A_SENTENCE`` times as many tokens.
+        epochs: how many epochs are planned; the schedule needs the number of steps in advance.
+        seed: of the whole run. Epoch ``e`` draws from ``(seed, e)``, so that a resumed run sees the same batches.
+        by_tokens: fill batches by tokens; otherwise by sentences.
+        processes: round the number of batches up to a multiple of this, by splitting some.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        epochs: int,
+        seed: int,
+        by_tokens: bool = True,
+        processes: int = 1,
+    ):
+        self.lengths, self.seed, self.by_tokens, self._rows = list(lengths), seed, by_tokens, batch_size
+        # Accelerate reads this attribute; None says that batches differ in size.
+        self.batch_size = None
+        self.drop_last = False
+        self.epoch = 0
+        plans = [self._plan(epoch) for epoch in range(epochs)]
+        most = max(map(len, plans), default=0)
+        self.count = -(-most // processes) * processes
+        self.rows_a_batch = len(self.lengths) / self.count if self.count else 0.0
+
+    def _plan(self, epoch: int) -> list[list[int]]:
+        seed = int(np.random.SeedSequence((self.seed, epoch)).generate_state(1)[0])
+        if self.by_tokens:
+            return token_budget_batches(self.lengths, self._rows * TOKENS_A_SENTENCE, seed)
+        return sentence_batches(len(self.lengths), self._rows, seed)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(_split_until(self._plan(self.epoch), self.count))
+
+
+def padding_share(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:
+    """The share of tokens in the padded batches that are padding, between 0 and 1."""
+    real = sum(lengths[i] for batch in batches for i in batch)
+    padded = sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
+    return 1 - real / padded if padded else 0.0

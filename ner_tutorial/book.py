@@ -1,0 +1,89 @@
+"""What the notebooks need to run alone, from any state and in any order.
+
+Taught nowhere: plumbing. Runs and models that chapters make lie in the user's cache, never in the checkout.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from ner_tutorial.profiles import Profile, get_profile
+
+CACHE_VARIABLE = "NER_TUTORIAL_CACHE"
+
+
+def cache_folder() -> Path:
+    """The folder for runs that chapters make: ``NER_TUTORIAL_CACHE``, or ``ner-tutorial`` in the user's cache."""
+    given = os.environ.get(CACHE_VARIABLE)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(given) if given else Path(base) / "ner-tutorial"
+
+
+def chapter_folder(name: str) -> Path:
+    """An empty folder for the chapter ``name``. What the same chapter left there before is deleted."""
+    folder = cache_folder() / "chapters" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _key(profile: Profile) -> str:
+    from ner_tutorial import __version__
+    from ner_tutorial.corpus import load_corpus
+    from ner_tutorial.hardware import detect_hardware
+    from ner_tutorial.runs import corpus_fingerprint
+
+    content = [
+        asdict(profile),
+        corpus_fingerprint(load_corpus(profile.corpus)),
+        __version__,
+        detect_hardware().precision,
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def trained_model(profile: Profile | None = None):
+    """The model of a profile: the one kept from an earlier run with the same settings, or one trained now.
+
+    Returns:
+        A ``TrainingResult``. It says what it does, on one line, because training takes a while.
+    """
+    from ner_tutorial.training import load_result, train_with_accelerate
+
+    profile = profile or get_profile()
+    folder = cache_folder() / "models" / _key(profile)
+    try:
+        result = load_result(folder)
+        print("Using the model trained earlier with these settings.")
+    except FileNotFoundError:
+        print("No trained model with these settings yet: training one now.")
+        # Two notebooks may train at once: each in a folder of its own; the first to finish is kept.
+        scratch = cache_folder() / "models" / f"{folder.name}.{os.getpid()}"
+        shutil.rmtree(scratch, ignore_errors=True)
+        _keep(train_with_accelerate(scratch, profile=profile), folder)
+        shutil.rmtree(scratch, ignore_errors=True)
+        result = load_result(folder)
+    return result
+
+
+def remember_model(result, profile: Profile | None = None) -> None:
+    """Keep a copy of a finished run for ``trained_model``, unless one is kept already."""
+    _keep(result, cache_folder() / "models" / _key(profile or get_profile()))
+
+
+def _keep(result, folder: Path) -> None:
+    from ner_tutorial.runs import METRICS_FILE
+
+    if (folder / METRICS_FILE).is_file():
+        return
+    shutil.rmtree(folder, ignore_errors=True)  # what is there without its numbers is half a model
+    partial = folder.with_name(f"{folder.name}.partial.{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(result.model_dir, partial, ignore=shutil.ignore_patterns("checkpoints"))
+    try:
+        partial.rename(folder)
+    except OSError:  # another process was faster, and its model is as good
+        shutil.rmtree(partial, ignore_errors=True)

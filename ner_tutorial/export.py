@@ -1,0 +1,125 @@
+"""Export a fine-tuned model to ONNX, and use the export like any other model.
+
+torch writes the graph, ONNX Runtime quantises and runs it; needs the extra ``onnx``:
+``pip install "ner-tutorial[onnx]"``.
+"""
+
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import TokenClassifierOutput
+
+ONNX_FILE = "model.onnx"
+INPUTS = ("input_ids", "attention_mask")
+
+
+def _need(*modules: str) -> None:
+    import importlib.util
+
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ModuleNotFoundError(f'{", ".join(missing)} is missing; install it: pip install "ner-tutorial[onnx]"')
+
+
+class _Logits(torch.nn.Module):
+    """The model as a function of two tensors. A boolean (batch, 1, 1, tokens) mask keeps the graph free of shape logic."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        mask = attention_mask[:, None, None, :].bool()
+        return self.model(input_ids=input_ids, attention_mask=mask).logits
+
+
+def export_onnx(model_dir: str | Path, out: str | Path, quantize: bool = True) -> Path:
+    """Write an ONNX version of a fine-tuned model into a new folder that ``load_tagger`` reads.
+
+    Args:
+        model_dir: a folder that training wrote.
+        out: a new or empty folder.
+        quantize: store the weights as 8-bit integers and compute with them (dynamic quantisation).
+
+    Returns:
+        ``out`` as a ``Path``.
+
+    Raises:
+        ModuleNotFoundError: onnx, onnxscript or onnxruntime is not installed.
+        FileExistsError: ``out`` is not empty.
+        FileNotFoundError: ``model_dir`` holds no model.
+    """
+    _need("onnx", "onnxscript", "onnxruntime")
+    import contextlib
+    import io
+    import tempfile
+    import warnings
+
+    from ner_tutorial.inference import load_tagger
+
+    out = Path(out)
+    if out.exists() and (out.is_file() or any(out.iterdir())):
+        raise FileExistsError(f"{out} is not empty; name a new folder for the export")
+    tagger = load_tagger(model_dir, precision="no")
+    example = tagger.tokenizer(["Two texts", "of different length"], padding=True, return_tensors="pt")
+    tensors = tuple(example[name] for name in INPUTS)
+    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / ONNX_FILE
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")  # the exporter reports its own internals
+            torch.onnx.export(
+                _Logits(tagger.model.cpu()).eval(),
+                tensors,
+                str(plain),
+                input_names=list(INPUTS),
+                output_names=["logits"],
+                dynamic_shapes=(axes, axes),
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+        out.mkdir(parents=True, exist_ok=True)
+        if quantize:
+            from onnxruntime.quantization import QuantType, quantize_dynamic
+
+            quantize_dynamic(
+                str(plain), str(out / ONNX_FILE), weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"]
+            )
+        else:
+            plain.replace(out / ONNX_FILE)
+    tagger.model.config.save_pretrained(out)
+    tagger.tokenizer.save_pretrained(out)
+    return out
+
+
+class OnnxTokenClassifier(PreTrainedModel):
+    """An exported model behind the interface of a Transformers model. Runs on the CPU, for inference only."""
+
+    main_input_name = "input_ids"
+
+    def __init__(self, config, path: str | Path):
+        _need("onnxruntime")
+        import onnxruntime
+
+        super().__init__(config)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.float32
+
+    def forward(self, input_ids, attention_mask=None, **_) -> TokenClassifierOutput:
+        """``input_ids`` and ``attention_mask`` of shape (batch, tokens); logits of shape (batch, tokens, labels)."""
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        (logits,) = self.session.run(None, {"input_ids": input_ids.numpy(), "attention_mask": attention_mask.numpy()})
+        return TokenClassifierOutput(logits=torch.from_numpy(logits))

@@ -1,0 +1,216 @@
+"""Use a fine-tuned model on text.
+
+Taught in chapter 7. ``load_tagger`` turns a model folder into something that reads text and answers entities.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ner_tutorial.labels import LabelScheme
+
+STRATEGIES = ("none", "simple", "first", "average", "max")
+
+
+@dataclass(frozen=True)
+class EntitySpan:
+    """An entity in a text: ``text == whole[start:end]``. All values are plain Python."""
+
+    type: str
+    text: str
+    start: int
+    """Index of the first character."""
+    end: int
+    """One past the index of the last character."""
+    score: float
+    """The model's probability for the type, between 0 and 1 (as the aggregation strategy combines it)."""
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+class Tagger:
+    """Finds entities in text. Made by ``load_tagger``.
+
+    A text longer than the model's window is read in overlapping windows, so none of it is cut off (erratum 13).
+
+    ``pipeline`` is the Transformers pipeline over the same model: it is what aggregates pieces to entities here, and
+    the model goes around it in sorted batches.
+    """
+
+    def __init__(self, model, tokenizer, aggregation_strategy: str = "first", stride: int | None = None):
+        from transformers import pipeline
+
+        from ner_tutorial.checkpoints import quiet_loading
+
+        if aggregation_strategy not in STRATEGIES[1:]:
+            raise ValueError(
+                f"unknown aggregation strategy {aggregation_strategy!r}; choose one of {', '.join(STRATEGIES[1:])}"
+            )
+        self.model, self.tokenizer = model, tokenizer
+        self.scheme = LabelScheme.from_config(model.config)
+        self.stride = tokenizer.model_max_length // 4 if stride is None else stride
+        self.aggregation_strategy = aggregation_strategy
+        with quiet_loading():  # for an exported model it would list every class that it knows
+            self.pipeline = pipeline(
+                "token-classification",
+                model=model,
+                tokenizer=tokenizer,
+                device=model.device,
+                aggregation_strategy=aggregation_strategy,
+                stride=self.stride,
+            )
+
+    def __call__(self, text: str) -> list[EntitySpan]:
+        """The entities of one text, in order. An empty text has none."""
+        return self.predict([text])[0]
+
+    def predict(self, texts: Sequence[str], batch_size: int = 32) -> list[list[EntitySpan]]:
+        """The entities of each text, in the order of the texts.
+
+        Args:
+            texts: any number of strings.
+            batch_size: windows of similar length that go through the model together.
+
+        Raises:
+            TypeError: ``texts`` is one string, or an item is not a string.
+        """
+        if isinstance(texts, str):
+            raise TypeError("predict takes a list of texts; call the tagger itself with one text")
+        texts = list(texts)
+        for number, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise TypeError(f"text {number} is {type(text).__name__}, not str")
+        found: list[list[EntitySpan]] = [[] for _ in texts]
+        filled = [i for i, text in enumerate(texts) if text.strip()]
+        if not filled:
+            return found
+        windows = self.tokenizer(
+            [texts[i] for i in filled],
+            truncation=True,
+            stride=self.stride,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+            return_special_tokens_mask=True,
+        )
+        logits = self._logits(windows, batch_size)
+        of_text: dict[int, list[int]] = {}
+        for window, source in enumerate(windows["overflow_to_sample_mapping"]):
+            of_text.setdefault(filled[source], []).append(window)
+        for index, numbers in of_text.items():
+            found[index] = self._spans(texts[index], windows, [(number, logits[number]) for number in numbers])
+        return found
+
+    def _logits(self, windows, batch_size: int) -> list:
+        """Scores of each window, of shape (tokens, labels): sorted for the model, returned in the order of the windows."""
+        import torch
+
+        names = [name for name in self.tokenizer.model_input_names if name in windows]
+        order = sorted(range(len(windows["input_ids"])), key=lambda i: len(windows["input_ids"][i]))
+        logits: list = [None] * len(order)
+        with torch.inference_mode():
+            for start in range(0, len(order), batch_size):
+                chosen = order[start : start + batch_size]
+                rows = {name: [windows[name][i] for i in chosen] for name in names}
+                batch = self.tokenizer.pad(rows, return_tensors="pt").to(self.model.device)
+                scores = self.model(**batch).logits.float().cpu()  # (windows, tokens, labels)
+                for row, number in zip(scores, chosen, strict=True):
+                    logits[number] = row[: len(windows["input_ids"][number])]
+        return logits
+
+    def _spans(self, text: str, windows, answers: Sequence[tuple[int, object]]) -> list[EntitySpan]:
+        """Entities of one text, by the pipeline's own aggregation, from the scores of its windows."""
+        import torch
+        from transformers.pipelines.token_classification import AggregationStrategy
+
+        outputs = [
+            {
+                "logits": scores[None],
+                "sentence": text,
+                "input_ids": torch.tensor([windows["input_ids"][number]]),
+                "offset_mapping": torch.tensor([windows["offset_mapping"][number]]),
+                "special_tokens_mask": torch.tensor([windows["special_tokens_mask"][number]]),
+            }
+            for number, scores in answers
+        ]
+        entities = self.pipeline.postprocess(
+            outputs, aggregation_strategy=AggregationStrategy(self.aggregation_strategy)
+        )
+        return [
+            EntitySpan(
+                type=str(entity["entity_group"]),
+                text=text[entity["start"] : entity["end"]],
+                start=int(entity["start"]),
+                end=int(entity["end"]),
+                score=float(entity["score"]),
+            )
+            for entity in entities
+        ]
+
+    def evaluate(self, dataset, **options):
+        """Word-level scores on a split with gold labels; see ``evaluate_model``."""
+        from ner_tutorial.evaluation import evaluate_model
+
+        scheme = LabelScheme.from_features(dataset.features)
+        if scheme.names != self.scheme.names:
+            raise ValueError(
+                f"the data set's labels {' '.join(scheme.names)} are not the model's {' '.join(self.scheme.names)}"
+            )
+        return evaluate_model(self.model, dataset, self.tokenizer, scheme, **options)
+
+
+def load_tagger(
+    model_dir: str | Path,
+    aggregation_strategy: str = "first",
+    stride: int | None = None,
+    precision: str | None = None,
+) -> Tagger:
+    """Load a fine-tuned model for use on text.
+
+    Args:
+        model_dir: a folder that training or ``export_onnx`` wrote.
+        aggregation_strategy: how pieces become words and words become entities: ``simple``, ``first``, ``average`` or
+            ``max`` (compared in chapter 7). ``first`` gives a word the label of its first piece, as training does.
+        stride: tokens that two windows of a long text share; default, a quarter of the window.
+        precision: the number format of the weights, ``bf16``, ``fp16`` or ``no`` (float32); default, what the machine
+            is fast in.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or it holds no model.
+        ValueError: the model has no NER labels, or its weights are damaged.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoConfig, AutoModelForTokenClassification
+
+    from ner_tutorial.checkpoints import load_tokenizer, quiet_loading
+    from ner_tutorial.hardware import detect_hardware
+
+    folder = Path(model_dir)
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"no model folder at {model_dir}; train one: python -m ner_tutorial train --output {model_dir}"
+        )
+    exported = folder / "model.onnx"
+    if not (folder / "config.json").is_file() or not (exported.is_file() or list(folder.glob("*.safetensors"))):
+        raise FileNotFoundError(
+            f"{model_dir} holds no finished model (config.json and model.safetensors); has the training ended?"
+        )
+    hardware = detect_hardware(precision)
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "no": torch.float32}[hardware.precision]
+    tokenizer = load_tokenizer(folder)
+    try:
+        with quiet_loading():
+            if exported.is_file():
+                from ner_tutorial.export import OnnxTokenClassifier
+
+                model = OnnxTokenClassifier(AutoConfig.from_pretrained(folder), exported)
+            else:
+                model = AutoModelForTokenClassification.from_pretrained(folder, dtype=dtype).to(hardware.device)
+    except SafetensorError as error:
+        raise ValueError(f"{model_dir} holds damaged weights ({error}); train or copy the model again") from error
+    try:
+        LabelScheme.from_config(model.config)
+    except ValueError as error:
+        raise ValueError(f"{model_dir} is not an NER model of this kind: {error}") from error
+    return Tagger(model.eval(), tokenizer, aggregation_strategy, stride)

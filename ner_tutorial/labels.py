@@ -1,0 +1,164 @@
+"""The label scheme: names, ids, and how a label continues inside a word.
+
+Taught in chapter 1 (what the labels are) and chapter 2 (how B-X continues as I-X).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+# Label names of the three tag columns of CoNLL-2003, in the id order of its public copies.
+NER_NAMES = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC")
+POS_NAMES = (
+    '"',
+    "''",
+    "#",
+    "$",
+    "(",
+    ")",
+    ",",
+    ".",
+    ":",
+    "``",
+    "CC",
+    "CD",
+    "DT",
+    "EX",
+    "FW",
+    "IN",
+    "JJ",
+    "JJR",
+    "JJS",
+    "LS",
+    "MD",
+    "NN",
+    "NNP",
+    "NNPS",
+    "NNS",
+    "NN|SYM",
+    "PDT",
+    "POS",
+    "PRP",
+    "PRP$",
+    "RB",
+    "RBR",
+    "RBS",
+    "RP",
+    "SYM",
+    "TO",
+    "UH",
+    "VB",
+    "VBD",
+    "VBG",
+    "VBN",
+    "VBP",
+    "VBZ",
+    "WDT",
+    "WP",
+    "WP$",
+    "WRB",
+)
+CHUNK_NAMES = (
+    "O",
+    *(
+        f"{prefix}-{kind}"
+        for kind in ["ADJP", "ADVP", "CONJP", "INTJ", "LST", "NP", "PP", "PRT", "SBAR", "UCP", "VP"]
+        for prefix in "BI"
+    ),
+)
+
+IGNORED_LABEL = -100
+"""The label id that PyTorch's cross-entropy leaves out of the loss (its ``ignore_index`` default)."""
+
+
+@dataclass(frozen=True)
+class LabelScheme:
+    """The names of an IOB2 label set, in id order: ``names[i]`` is the label with id ``i``.
+
+    >>> scheme = LabelScheme(["O", "B-PER", "I-PER"])
+    >>> scheme.label2id["I-PER"], scheme.continuation[1], scheme.entity_types
+    (2, 2, ('PER',))
+
+    Every table is built from the *names*, so it is right for any order of the ids.
+
+    Raises:
+        ValueError: a name occurs twice, ``O`` is missing, a name is not ``O``, ``B-X`` or ``I-X``, or a type has
+            only one of its two labels.
+    """
+
+    names: tuple[str, ...]
+    continuation: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    """``continuation[i]`` is the id for a later piece of a word whose label has id ``i``: B-X and I-X give I-X, O gives O."""
+
+    def __init__(self, names: Sequence[str]):
+        object.__setattr__(self, "names", tuple(names))
+        self._check()
+        ids = self.label2id
+        object.__setattr__(
+            self, "continuation", tuple(ids["I-" + name[2:]] if name != "O" else ids["O"] for name in self.names)
+        )
+
+    def _check(self) -> None:
+        names = self.names
+        if any(not isinstance(name, str) for name in names):
+            raise ValueError(f"label names must be strings, got {list(names)!r}")
+        duplicates = sorted({name for name in names if names.count(name) > 1})
+        if duplicates:
+            raise ValueError(f"label names must differ; given twice: {', '.join(duplicates)}")
+        if "O" not in names:
+            raise ValueError(
+                f"the label O (outside every entity) is missing from {list(names)}; is a digit 0 in its place?"
+            )
+        for name in names:
+            if name != "O" and not (name[:2] in ("B-", "I-") and len(name) > 2):
+                raise ValueError(f"label {name!r} is not O, B-TYPE or I-TYPE")
+        for name in names:
+            partner = {"B-": "I-", "I-": "B-"}.get(name[:2], "") + name[2:]
+            if name != "O" and partner not in names:
+                raise ValueError(f"label {name} has no partner {partner}; IOB2 needs both")
+
+    @property
+    def num_labels(self) -> int:
+        return len(self.names)
+
+    @property
+    def id2label(self) -> dict[int, str]:
+        return dict(enumerate(self.names))
+
+    @property
+    def label2id(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(self.names)}
+
+    @property
+    def entity_types(self) -> tuple[str, ...]:
+        """The entity types in order of their B- label."""
+        return tuple(name[2:] for name in self.names if name.startswith("B-"))
+
+    @property
+    def outside_id(self) -> int:
+        """The id of ``O``. Not always 0."""
+        return self.names.index("O")
+
+    @classmethod
+    def from_features(cls, features, column: str = "ner_tags") -> "LabelScheme":
+        """The scheme of a ``datasets`` feature table whose ``column`` is a list of ``ClassLabel``."""
+        return cls(features[column].feature.names)
+
+    @classmethod
+    def from_config(cls, config) -> "LabelScheme":
+        """The scheme of a model configuration, from its ``id2label``."""
+        return cls([config.id2label[index] for index in range(len(config.id2label))])
+
+    def check_tags(self, tags: Sequence[str], where: str = "") -> None:
+        """Raise ``ValueError`` if a tag is not in the scheme (erratum 2: the digit ``0`` for the letter ``O``)."""
+        known = set(self.names)
+        for position, tag in enumerate(tags):
+            if tag not in known:
+                hint = " (a digit zero; the label is the letter O)" if str(tag) == "0" else ""
+                raise ValueError(
+                    f"{where + ': ' if where else ''}label {tag!r}{hint} at position {position} is not in the scheme "
+                    f"{' '.join(self.names)}"
+                )
+
+
+CONLL_SCHEME = LabelScheme(NER_NAMES)
+"""The nine labels of CoNLL-2003 in the id order of its public copies."""

@@ -1,0 +1,238 @@
+"""When is an entity right? Decode predictions into labels and score them with seqeval.
+
+Taught in chapter 4. An entity counts only if its type and both its ends are right.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+
+from ner_tutorial.labels import CONLL_SCHEME, IGNORED_LABEL, LabelScheme
+
+
+@dataclass(frozen=True)
+class DecodedLabels:
+    """Label names a sentence, ignored positions left out. The fields are named so that they cannot be exchanged."""
+
+    references: list[list[str]]
+    """What the annotators wrote (gold)."""
+    predictions: list[list[str]]
+    """What the model answered."""
+
+
+def decode_predictions(logits_or_ids, labels, scheme: LabelScheme = CONLL_SCHEME) -> DecodedLabels:
+    """Label names of references and predictions, without the positions whose label is -100.
+
+    Args:
+        logits_or_ids: scores of shape (sentences, tokens, labels), or label ids of shape (sentences, tokens). Rows
+            may differ in length if they are given as lists.
+        labels: label ids of shape (sentences, tokens), -100 where nothing is scored.
+        scheme: the names of the ids.
+
+    Raises:
+        ValueError: the shapes differ, the last axis is not ``scheme.num_labels`` wide, or an id is not in the scheme.
+    """
+    references, predictions = [], []
+    if len(logits_or_ids) != len(labels):
+        raise ValueError(f"{len(logits_or_ids)} rows of predictions but {len(labels)} rows of labels")
+    for number, (row, gold) in enumerate(zip(logits_or_ids, labels, strict=True)):
+        row, gold = np.asarray(row), np.asarray(gold)
+        if row.ndim == 2:
+            if row.shape[-1] != scheme.num_labels:
+                raise ValueError(
+                    f"row {number}: {row.shape[-1]} scores a token, but the scheme has {scheme.num_labels} labels"
+                )
+            row = row.argmax(-1)
+        if row.shape != gold.shape:
+            raise ValueError(f"row {number}: {row.shape[0] if row.ndim else 0} predictions but {len(gold)} labels")
+        counted = gold != IGNORED_LABEL
+        references.append(_names(gold[counted], scheme, "reference", number))
+        predictions.append(_names(row[counted], scheme, "prediction", number))
+    return DecodedLabels(references=references, predictions=predictions)
+
+
+def _names(ids, scheme: LabelScheme, kind: str, row: int) -> list[str]:
+    wrong = [int(i) for i in ids if not 0 <= i < scheme.num_labels]
+    if wrong:
+        raise ValueError(f"row {row}: {kind} id {wrong[0]} is not in the scheme of {scheme.num_labels} labels")
+    return [scheme.names[int(i)] for i in ids]
+
+
+@dataclass(frozen=True)
+class TypeScore:
+    """Precision, recall and F1 of one entity type, between 0 and 1; ``number`` counts its gold entities."""
+
+    precision: float
+    recall: float
+    f1: float
+    number: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Entity scores of a set of sentences. All are between 0 and 1."""
+
+    precision: float
+    """The share of predicted entities that are right."""
+    recall: float
+    """The share of gold entities that are found."""
+    f1: float
+    """The harmonic mean of precision and recall."""
+    accuracy: float
+    """The share of *labels* that are right; always-O already gets a high one (erratum 16)."""
+    number: int
+    """Gold entities."""
+    per_type: dict[str, TypeScore]
+
+    def to_dict(self) -> dict:
+        """Plain values that ``json.dumps`` accepts."""
+        return asdict(self)
+
+    def overall(self) -> dict[str, float]:
+        return {"precision": self.precision, "recall": self.recall, "f1": self.f1, "accuracy": self.accuracy}
+
+
+@cache
+def load_seqeval():
+    """The seqeval metric of this package as an ``evaluate`` module. Needs no network."""
+    import evaluate
+
+    return evaluate.load(str(files("ner_tutorial") / "seqeval_metric"), keep_in_memory=True)
+
+
+def score_labels(
+    references: Sequence[Sequence[str]],
+    predictions: Sequence[Sequence[str]],
+    *,
+    strict: bool = False,
+    scheme: LabelScheme | None = CONLL_SCHEME,
+) -> Scores:
+    """Entity scores of predicted label names against the references, computed by seqeval.
+
+    Args:
+        references: gold label names, one list a sentence.
+        predictions: predicted label names, same lengths.
+        strict: count only entities that are well-formed IOB2 (they start with B-). Without it, seqeval is lenient:
+            an I- after another type or after O opens an entity (erratum 10).
+        scheme: the labels that may occur; a digit ``0`` or another foreign label is an error (erratum 2).
+
+    Raises:
+        ValueError: lengths differ, or a label is not in the scheme.
+    """
+    if len(references) != len(predictions):
+        raise ValueError(f"{len(references)} reference sentences but {len(predictions)} predicted ones")
+    for number, (gold, guess) in enumerate(zip(references, predictions, strict=True)):
+        if len(gold) != len(guess):
+            raise ValueError(f"sentence {number}: {len(gold)} reference labels but {len(guess)} predicted ones")
+        if scheme is not None:
+            scheme.check_tags(gold, f"reference of sentence {number}")
+            scheme.check_tags(guess, f"prediction of sentence {number}")
+    if not any(len(gold) for gold in references):
+        return Scores(0.0, 0.0, 0.0, 0.0, 0, {})
+    result = load_seqeval().compute(references=references, predictions=predictions, strict=strict)
+    per_type = {kind: TypeScore(**row) for kind, row in result.items() if isinstance(row, dict)}
+    return Scores(
+        precision=result["overall_precision"],
+        recall=result["overall_recall"],
+        f1=result["overall_f1"],
+        accuracy=result["overall_accuracy"],
+        number=sum(row.number for row in per_type.values()),
+        per_type=per_type,
+    )
+
+
+def make_compute_metrics(
+    scheme: LabelScheme = CONLL_SCHEME, *, strict: bool = False
+) -> Callable[..., dict[str, float]]:
+    """A ``compute_metrics`` function for ``Trainer``: precision, recall, f1 and accuracy as plain floats."""
+
+    def compute_metrics(prediction) -> dict[str, float]:
+        decoded = decode_predictions(prediction.predictions, prediction.label_ids, scheme)
+        return score_labels(decoded.references, decoded.predictions, strict=strict, scheme=scheme).overall()
+
+    return compute_metrics
+
+
+# ---------------------------------------------------------------------------------------------- entities and baselines
+
+
+def entity_spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
+    """(type, first word, one past the last word) of each entity, read leniently, as seqeval does by default.
+
+    >>> entity_spans(["B-PER", "I-PER", "O", "B-LOC"])
+    [('PER', 0, 2), ('LOC', 3, 4)]
+    """
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    return [(kind, first, last + 1) for kind, first, last in get_entities(list(tags))]
+
+
+def mentions(dataset, scheme: LabelScheme | None = None) -> list[tuple[str, str]]:
+    """(surface form, type) of every entity in a data set, in order. The surface form is its words joined by spaces."""
+    scheme = scheme or LabelScheme.from_features(dataset.features)
+    found = []
+    for tokens, ids in zip(dataset["tokens"], dataset["ner_tags"], strict=True):
+        for kind, start, end in entity_spans([scheme.names[i] for i in ids]):
+            found.append((" ".join(tokens[start:end]), kind))
+    return found
+
+
+def unseen_share(train, test) -> float:
+    """The share of test mentions whose surface form is no mention in train."""
+    known = {surface for surface, _ in mentions(train)}
+    surfaces = [surface for surface, _ in mentions(test)]
+    return sum(surface not in known for surface in surfaces) / len(surfaces) if surfaces else 0.0
+
+
+class DictionaryBaseline:
+    """Tags every mention that it saw in training with the type it had there most often; longest match first."""
+
+    def __init__(self, train):
+        counts: dict[tuple[str, ...], Counter] = {}
+        for surface, kind in mentions(train):
+            counts.setdefault(tuple(surface.split(" ")), Counter())[kind] += 1
+        self.types = {words: kinds.most_common(1)[0][0] for words, kinds in counts.items()}
+        self.longest = max(map(len, self.types), default=0)
+
+    def predict(self, tokens: Sequence[str]) -> list[str]:
+        """One label a word."""
+        tags, start = ["O"] * len(tokens), 0
+        while start < len(tokens):
+            for end in range(min(len(tokens), start + self.longest), start, -1):
+                kind = self.types.get(tuple(tokens[start:end]))
+                if kind:
+                    tags[start:end] = ["B-" + kind] + ["I-" + kind] * (end - start - 1)
+                    start = end
+                    break
+            else:
+                start += 1
+        return tags
+
+
+def reference_labels(dataset, scheme: LabelScheme | None = None) -> list[list[str]]:
+    """The gold label names of a data set, one list a sentence."""
+    scheme = scheme or LabelScheme.from_features(dataset.features)
+    return [[scheme.names[i] for i in ids] for ids in dataset["ner_tags"]]
+
+
+def baseline_scores(train, test) -> Mapping[str, Scores]:
+    """The scores that cost nothing: ``always O``, and the dictionary of the training mentions."""
+    scheme = LabelScheme.from_features(test.features)
+    references = reference_labels(test, scheme)
+    dictionary = DictionaryBaseline(train)
+    return {
+        "always O": score_labels(references, [["O"] * len(row) for row in references], scheme=scheme),
+        "dictionary": score_labels(references, [dictionary.predict(words) for words in test["tokens"]], scheme=scheme),
+    }
+
+
+def labels_by_word(word_labels: Iterable[tuple[int, str]], length: int) -> list[str]:
+    """One label a word from (word index, label) pairs; words that got none are ``O`` (erratum 8)."""
+    tags = ["O"] * length
+    for index, label in word_labels:
+        tags[index] = label
+    return tags

@@ -1,0 +1,97 @@
+"""The two settings of the book: ``quick`` for a laptop, ``full`` for the original experiment on a GPU.
+
+Taught in the introduction. A profile is read by every chapter; no chapter asks for its name.
+"""
+
+import os
+from dataclasses import dataclass, replace
+
+PROFILE_VARIABLE = "NER_TUTORIAL_PROFILE"
+CORPUS_VARIABLE = "NER_TUTORIAL_CORPUS"
+CHECKPOINT_VARIABLE = "NER_TUTORIAL_CHECKPOINT"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Every setting that a chapter needs, in one place that cannot change under it."""
+
+    name: str
+    corpus: str
+    """A name or folder for ``load_corpus``."""
+    checkpoint: str
+    """A name or folder for ``load_tokenizer`` and ``load_model``."""
+    train_sentences: int | None
+    """Use only the first so many training sentences; ``None`` uses all."""
+    epochs: int
+    batch_size: int
+    """Sentences a training batch."""
+    eval_batch_size: int
+    """Sentences a batch where nothing is learned."""
+    learning_rate: float
+    """The peak of the schedule."""
+    warmup_ratio: float
+    """The share of the steps over which the learning rate rises from 0."""
+    weight_decay: float
+    max_grad_norm: float
+    """Gradients are scaled down to this norm when theirs is larger."""
+    max_length: int
+    """The longest row for the model, in tokens; a longer sentence becomes several overlapping windows."""
+    stride: int
+    """The overlap of two windows, in tokens."""
+    seed: int
+
+
+PROFILES = {
+    "quick": Profile(
+        name="quick",
+        corpus="newswire",
+        checkpoint="minilm",
+        train_sentences=None,
+        epochs=3,
+        batch_size=16,
+        eval_batch_size=64,
+        learning_rate=5e-4,
+        warmup_ratio=0.1,
+        weight_decay=0.01,
+        max_grad_norm=1.0,
+        max_length=256,
+        stride=64,
+        seed=42,
+    ),
+    "full": Profile(
+        name="full",
+        corpus="conll2003",
+        checkpoint="bert-base-cased",
+        train_sentences=None,
+        epochs=3,
+        batch_size=8,
+        eval_batch_size=64,
+        learning_rate=2e-5,
+        warmup_ratio=0.0,
+        weight_decay=0.01,
+        max_grad_norm=1.0,
+        max_length=512,
+        stride=128,
+        seed=42,
+    ),
+}
+
+
+def get_profile(name: str | None = None) -> Profile:
+    """The active profile: ``name``, or the one in ``NER_TUTORIAL_PROFILE``, or ``quick``.
+
+    ``NER_TUTORIAL_CORPUS`` and ``NER_TUTORIAL_CHECKPOINT`` replace its corpus and its checkpoint.
+
+    Raises:
+        ValueError: there is no profile of that name.
+    """
+    chosen = name or os.environ.get(PROFILE_VARIABLE) or "quick"
+    if chosen not in PROFILES:
+        where = "" if name else f" (from the environment variable {PROFILE_VARIABLE})"
+        raise ValueError(f"unknown profile {chosen!r}{where}; choose one of: {', '.join(PROFILES)}")
+    profile = PROFILES[chosen]
+    return replace(
+        profile,
+        corpus=os.environ.get(CORPUS_VARIABLE) or profile.corpus,
+        checkpoint=os.environ.get(CHECKPOINT_VARIABLE) or profile.checkpoint,
+    )
