@@ -1,0 +1,195 @@
+"""The notebooks were run in order and show nothing of the machine; pages, files and tables agree."""
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+BOOK = ROOT / "book"
+NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
+CHAPTERS = [path for path in NOTEBOOKS if path.name[:2].isdigit()]
+TRAINING_CHAPTERS = ("05", "06", "07", "08", "09", "10")
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+
+
+def read(path: Path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    return notebook
+
+
+def code_cells(path: Path) -> list:
+    return [cell for cell in read(path).cells if cell.cell_type == "code"]
+
+
+def markdown(path: Path) -> str:
+    return "\n\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+
+
+def tags(cell) -> set[str]:
+    return set(cell.metadata.get("tags", []))
+
+
+def test_the_seven_chapters_are_there():
+    assert [path.stem for path in CHAPTERS][:7] == [
+        "01_data_inspection", "02_label_alignment", "03_collation", "04_metrics", "05_trainer", "06_accelerate", "07_pipeline",
+    ]  # fmt: skip
+
+
+@each_notebook
+def test_every_code_cell_was_run_in_order(path):
+    counts = [cell.execution_count for cell in code_cells(path)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+@each_notebook
+def test_no_cell_shows_an_error_or_writes_to_standard_error(path):
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            assert output.output_type != "error", cell.source
+            assert output.get("name") != "stderr", cell.source
+
+
+@each_notebook
+def test_no_output_names_a_place_on_a_machine(path):
+    place = re.compile(r"/(?:home|root|work|Users|tmp|private|var|content)/|[A-Z]:\\\\|0x[0-9a-f]{6,}")
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            data = output.get("data", {})
+            texts = [output.get("text", ""), *(data[kind] for kind in data if not kind.startswith("image/"))]
+            for text in texts:
+                assert not place.search(str(text)), (cell.source, place.search(str(text))[0])
+
+
+@each_notebook
+def test_output_is_ignored_in_few_cells_and_a_checked_cell_follows(path):
+    cells = code_cells(path)
+    ignored = [i for i, cell in enumerate(cells) if "nbval-ignore-output" in tags(cell)]
+    assert len(ignored) <= 3, "at most three cells whose output nbval does not check"
+    for i in ignored:
+        assert i + 1 < len(cells), "a checked cell must follow"
+        assert not tags(cells[i + 1]) & {"nbval-ignore-output", "nbval-skip"}
+        assert cells[i + 1].outputs, "the following cell must print its finding"
+    assert not any(tags(cell) & {"nbval-skip", "raises-exception"} for cell in cells)
+
+
+@each_chapter
+def test_a_chapter_opens_and_closes_the_same_way(path):
+    text = markdown(path)
+    opening = read(path).cells[0].source
+    for phrase in ("What you will be able to do", "What you need first", "How long it takes"):
+        assert phrase in opening, phrase
+    for phrase in ("What to remember", "Recall questions", "What next"):
+        assert phrase in text, phrase
+
+
+@each_chapter
+def test_headings_start_at_one_and_skip_no_level(path):
+    fenced = re.sub(r"```.*?```", "", markdown(path), flags=re.DOTALL)
+    levels = [len(found) for found in re.findall(r"^(#+) ", fenced, flags=re.MULTILINE)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b <= a + 1 for a, b in itertools.pairwise(levels))
+
+
+@each_chapter
+def test_a_chapter_has_a_picture_and_every_picture_has_alt_text(path):
+    drawn = [cell for cell in code_cells(path) if any("image/png" in o.get("data", {}) for o in cell.outputs)]
+    assert drawn
+    for cell in drawn:
+        alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+        assert len(alt) > 30, cell.source
+
+
+@each_chapter
+def test_cells_are_short(path):
+    for cell in code_cells(path):
+        assert len(cell.source.splitlines()) <= 30, cell.source
+
+
+@each_chapter
+def test_text_reads_well_where_directives_show_as_text(path):
+    assert not re.search(r"^(?:```|:::)\{|\{(?:ref|numref|cite|doc|term)\}`", markdown(path), flags=re.MULTILINE)
+
+
+@each_notebook
+def test_no_notebook_branches_on_the_profile_or_touches_a_token(path):
+    source = "\n".join(cell.source for cell in code_cells(path))
+    assert not re.search(r"profile\.name\s*(==|!=|in)\s", source)
+    assert not re.search(r"hf_[A-Za-z0-9]{10,}|HF_TOKEN|notebook_login|\btoken\s*=", source)
+
+
+@each_chapter
+def test_the_first_code_cell_sets_up_on_colab_and_nowhere_else(path):
+    cell = code_cells(path)[0]
+    assert "import google.colab" in cell.source
+    pip_lines = [line.strip() for line in cell.source.splitlines() if "pip" in line]
+    assert len(pip_lines) == 1
+    assert pip_lines[0].startswith("%pip install")
+    assert "torch" not in pip_lines[0]
+    assert not cell.outputs
+
+
+def pages_in_toc() -> list[str]:
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    return [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
+
+
+def test_table_of_contents_and_files_agree():
+    files = {
+        str(path.relative_to(ROOT).with_suffix("")) for pattern in ("*.ipynb", "*.md") for path in BOOK.glob(pattern)
+    }
+    assert sorted(pages_in_toc()) == sorted(files)
+
+
+@pytest.mark.parametrize("page", ["README.md", "book/intro.md"])
+def test_readme_and_introduction_list_every_chapter(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for path in CHAPTERS:
+        assert path.name in text, f"{page} does not name {path.name}"
+    named = set(re.findall(r"\b(\d\d_\w+)\.ipynb", text))
+    assert named == {path.stem for path in CHAPTERS}
+
+
+def test_links_between_pages_lead_somewhere():
+    for path in [*NOTEBOOKS, *BOOK.glob("*.md")]:
+        text = markdown(path) if path.suffix == ".ipynb" else path.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", text):
+            assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_the_versions_named_on_the_page_of_changes_are_those_of_constraints():
+    rows = re.findall(
+        r"^\| ([\w-]+) \| (\d[\w.]+)", (BOOK / "appendix_changes.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    pinned = dict(
+        line.split("==") for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if "==" in line
+    )
+    assert len(rows) >= 8
+    assert {name: pinned[name] for name, _ in rows} == dict(rows)
+
+
+@each_notebook
+def test_no_formula_needs_a_script_from_elsewhere(path):
+    fenced = re.sub(r"```.*?```|`[^`]*`", "", markdown(path), flags=re.DOTALL)
+    assert not re.search(r"\$\$|\$[^$\n]+\$|\\\(", fenced)
+
+
+def test_the_status_page_shows_the_record_of_the_last_refresh():
+    """A record written after the page was made would fail nbval minutes later, and say less."""
+    record = json.loads((BOOK / "execution.json").read_text(encoding="utf-8"))
+    assert set(record) == {path.name for path in NOTEBOOKS}
+    outputs = [str(o.data["text/plain"]) for c in code_cells(BOOK / "status.ipynb") for o in c.outputs if "data" in o]
+    shown = {
+        found[0]: found[1:] for found in re.findall(r"^(\S+\.ipynb)\s+(\d+)\s+(\d+)", "\n".join(outputs), re.MULTILINE)
+    }
+    for name, row in record.items():
+        if name != "status.ipynb":
+            assert shown[name] == (str(row["seconds"]), str(row["peak_mb"])), name

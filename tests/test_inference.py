@@ -1,0 +1,324 @@
+"""Reading text with a fine-tuned model: spans, order, long texts, the four strategies, and clear errors."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import BertConfig, BertForTokenClassification, BertModel, BertTokenizer, pipeline
+
+from ner_tutorial import CONLL_SCHEME, EntitySpan, LabelScheme, Tagger, load_tagger, sentences_to_dataset
+from ner_tutorial.conll import Sentence
+
+# What the model below answers for each piece: a label, or the logits of several.
+NAMES = {
+    "Nora": "B-PER", "Velt": "I-PER", "Ines": "B-PER", "Oslo": "B-LOC", "Lima": "B-LOC", "Acme": "B-ORG",
+    "Group": "I-ORG", "Dutch": "B-MISC", "Cup": "I-MISC",
+    # One name in three pieces: the middle one is taken for no name, as a model that errs does.
+    "Blac": "B-PER", "##k": "O", "##burn": "B-PER",
+    # Another, over which the strategies disagree.
+    "Zan": {"B-PER": 1.5}, "##zi": {"B-LOC": 1.9, "B-ORG": 1.0}, "##bar": {"B-ORG": 3.0, "B-LOC": 2.9},
+    **dict.fromkeys(["the", "of", "met", "flew", "to", "won", ".", ",", "-", "##s", "in"], "O"),
+}  # fmt: skip
+SENTENCE = "Nora Velt flew to Oslo, Ines to the Dutch Cup of Acme Group."
+WORDS = [piece for piece, answer in NAMES.items() if isinstance(answer, str) and not piece.startswith("##")]
+
+
+def piece_logits(answer: str | dict[str, float], scheme: LabelScheme = CONLL_SCHEME) -> torch.Tensor:
+    answer = {answer: 8.0} if isinstance(answer, str) else answer
+    return torch.tensor([answer.get(name, 0.0) for name in scheme.names])
+
+
+def save_lookup_model(
+    folder: Path, answers=None, window: int = 64, positions: int = 512, scheme: LabelScheme = CONLL_SCHEME
+) -> Path:
+    """A model folder whose answers are looked up: each piece has its logits, whatever stands around it.
+
+    A BERT without layers. Its embedding holds the logits, their negatives (so that the mean is 0) and a filler (so that
+    every row has one norm): layer normalisation then only scales it, and the classifier scales it back.
+    """
+    answers = NAMES if answers is None else answers
+    table = {"[PAD]": "O", "[UNK]": "O", "[CLS]": "O", "[SEP]": "O", "[MASK]": "O", **answers}
+    tokenizer = BertTokenizer(
+        vocab={piece: i for i, piece in enumerate(table)}, do_lower_case=False, model_max_length=window
+    )
+    labels = scheme.num_labels
+    config = BertConfig(
+        vocab_size=len(table), hidden_size=2 * labels + 2, num_hidden_layers=0, num_attention_heads=1,
+        max_position_embeddings=positions, num_labels=labels, id2label=scheme.id2label, label2id=scheme.label2id,
+    )  # fmt: skip
+    model = BertForTokenClassification(config)
+    logits = torch.stack([piece_logits(answer, scheme) for answer in table.values()])
+    norm = 400.0
+    filler = (norm - logits.square().sum(1)).sqrt()[:, None]
+    with torch.no_grad():
+        embeddings = model.bert.embeddings
+        embeddings.word_embeddings.weight.copy_(torch.cat([logits, -logits, filler, -filler], 1))
+        embeddings.position_embeddings.weight.zero_()
+        embeddings.token_type_embeddings.weight.zero_()
+        model.classifier.bias.zero_()
+        model.classifier.weight.zero_()
+        model.classifier.weight[:, :labels] = math.sqrt(2 * norm / config.hidden_size) * torch.eye(labels)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return Path(folder)
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory) -> Path:
+    return save_lookup_model(tmp_path_factory.mktemp("lookup"))
+
+
+@pytest.fixture(scope="module")
+def tagger(model_dir) -> Tagger:
+    return load_tagger(model_dir)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("no", torch.float32), ("bf16", torch.bfloat16)])
+def test_precision_is_the_number_format_of_the_weights(model_dir, precision, dtype):
+    tagger = load_tagger(model_dir, precision=precision)
+    assert {parameter.dtype for parameter in tagger.model.parameters()} == {dtype}
+    assert [span.text for span in tagger(SENTENCE)] == ["Nora Velt", "Oslo", "Ines", "Dutch Cup", "Acme Group"]
+
+
+def triples(spans: list[EntitySpan]) -> list[tuple[str, int, int]]:
+    return [(span.type, span.start, span.end) for span in spans]
+
+
+# ---------------------------------------------------------------------------------------------------------- spans
+
+
+def test_spans_name_type_text_and_place(tagger):
+    found = [(span.type, span.text) for span in tagger(SENTENCE)]
+    assert found == [
+        ("PER", "Nora Velt"), ("LOC", "Oslo"), ("PER", "Ines"), ("MISC", "Dutch Cup"), ("ORG", "Acme Group"),
+    ]  # fmt: skip
+    assert all(SENTENCE[span.start : span.end] == span.text for span in tagger(SENTENCE))
+
+
+def test_scores_are_the_probabilities_of_the_model(tagger):
+    expected = math.exp(8) / (math.exp(8) + 8)
+    assert [span.score for span in tagger("Oslo Lima")] == pytest.approx([expected, expected], abs=1e-5)
+
+
+def test_spans_are_plain_python_values_that_json_takes(tagger):
+    for span in tagger(SENTENCE):
+        assert {name: type(value) for name, value in span.to_dict().items()} == {
+            "type": str, "text": str, "start": int, "end": int, "score": float,
+        }  # fmt: skip
+        assert json.loads(json.dumps(span.to_dict())) == span.to_dict()
+
+
+SNIPPETS = ["Nora", "Velt", "Oslo", "Blackburn", " ", "\n", "é", "e\u0301", "日本", "\u200b", "😀", "-", "."]
+
+
+@given(st.lists(st.sampled_from(SNIPPETS), max_size=25))
+@settings(max_examples=60)
+def test_a_span_is_a_slice_of_any_text(tagger, snippets):
+    text = "".join(snippets)
+    spans = tagger(text)
+    assert [text[span.start : span.end] for span in spans] == [span.text for span in spans]
+    assert all(span.text.strip() for span in spans)
+    ends = [0, *(span.end for span in spans)]
+    assert all(end <= span.start for end, span in zip(ends, spans, strict=False)), "spans overlap or are out of order"
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t ", "\u00a0", "\u200b", "\u200b \u200b"])
+def test_a_text_without_words_has_no_entities(tagger, text):
+    assert tagger(text) == []
+    assert tagger.predict([text, "Oslo", text]) == [[], tagger("Oslo"), []]
+
+
+# ---------------------------------------------------------------------------------------------------------- order
+
+
+def test_no_texts_give_no_answers(tagger):
+    assert tagger.predict([]) == []
+
+
+@given(st.lists(st.lists(st.sampled_from(WORDS), max_size=12), max_size=9), st.integers(1, 4))
+@settings(max_examples=25)
+def test_erratum_17_tagger_answers_in_the_order_of_the_texts(tagger, rows, batch_size):
+    texts = [" ".join(row) for row in rows]
+    together = tagger.predict(texts, batch_size=batch_size)
+    alone = [tagger(text) for text in texts]
+    assert [triples(spans) for spans in together] == [triples(spans) for spans in alone]
+    # And what is found in a text stands in that text.
+    assert [[text[span.start : span.end] for span in spans] for text, spans in zip(texts, together, strict=True)] == [
+        [span.text for span in spans] for spans in together
+    ]
+
+
+def test_erratum_17_longest_text_first_keeps_its_place(tagger):
+    texts = ["the the the the the the Oslo", "the the Ines", "Acme"]  # descending: sorting by length turns them round
+    assert [[span.text for span in spans] for spans in tagger.predict(texts, batch_size=1)] == [
+        ["Oslo"], ["Ines"], ["Acme"],
+    ]  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------ long texts
+
+
+@pytest.fixture(scope="module")
+def two_windows(model_dir, tmp_path_factory) -> dict[str, Tagger]:
+    """One model, read through windows of 16 tokens and of 512."""
+    narrow = save_lookup_model(tmp_path_factory.mktemp("narrow"), window=16)
+    wide = save_lookup_model(tmp_path_factory.mktemp("wide"), window=512)
+    return {"narrow": load_tagger(narrow), "wide": load_tagger(wide)}
+
+
+def test_erratum_13_entities_beyond_the_window_are_found(two_windows):
+    text = "Nora Velt met Ines in Oslo . " * 20
+    narrow = two_windows["narrow"]
+    # The error itself: a pipeline without a stride reads one window and says nothing.
+    cut = pipeline(
+        "token-classification", model=narrow.model, tokenizer=narrow.tokenizer, aggregation_strategy="first"
+    )(text)
+    assert len(cut) == 6
+    part = narrow("Nora Velt met Ines in Oslo . ")
+    assert len(part) == 3
+    assert triples(narrow(text)) == [
+        (span.type, span.start + 29 * i, span.end + 29 * i) for i in range(20) for span in part
+    ]
+
+
+# Names of up to three pieces: the overlap of two windows of 16 is 4 tokens, and holds each of them whole.
+PHRASES = ["Nora Velt", "Ines", "Oslo", "Acme Group", "Dutch Cup", "Blackburn", "the", "of", "met", ".", ","]
+
+
+@given(st.lists(st.sampled_from(PHRASES), min_size=1, max_size=60))
+@settings(max_examples=60)
+def test_erratum_13_a_long_text_reads_as_it_does_without_windows(two_windows, phrases):
+    text = " ".join(phrases)
+    assert len(two_windows["wide"].tokenizer(text)["input_ids"]) < 512
+    narrow, wide = two_windows["narrow"](text), two_windows["wide"](text)
+    assert triples(narrow) == triples(wide)
+    assert [span.score for span in narrow] == pytest.approx([span.score for span in wide], abs=1e-5)
+
+
+def test_long_and_short_texts_mix_in_a_batch(two_windows):
+    texts = ["Oslo", "Nora Velt met Ines in Oslo . " * 9, "", "Ines"]
+    narrow, wide = (two_windows[name].predict(texts, batch_size=3) for name in ("narrow", "wide"))
+    assert [triples(spans) for spans in narrow] == [triples(spans) for spans in wide]
+    assert [len(spans) for spans in narrow] == [1, 27, 0, 1]
+
+
+# ------------------------------------------------------------------------------------------------------ strategies
+
+
+def test_erratum_12_simple_cuts_a_word_that_the_default_keeps_whole(model_dir, tagger):
+    text = "Nora met Blackburn ."
+    assert [span.text for span in load_tagger(model_dir, "simple")(text)] == ["Nora", "Blac", "burn"]
+    assert [(span.type, span.text) for span in tagger(text)] == [("PER", "Nora"), ("PER", "Blackburn")]
+
+
+@given(st.lists(st.sampled_from([*PHRASES, "Zanzibar", "Acmes"]), min_size=1, max_size=20))
+@settings(max_examples=30)
+def test_erratum_12_default_spans_begin_and_end_with_words(tagger, phrases):
+    text = " ".join(phrases)
+    starts = {i for i in range(len(text)) if i == 0 or text[i - 1] == " "}
+    ends = {i for i in range(1, len(text) + 1) if i == len(text) or text[i] == " "}
+    for span in tagger(text):
+        assert span.start in starts
+        assert span.end in ends
+
+
+def test_each_strategy_combines_the_pieces_as_its_name_says(model_dir):
+    pieces = ["Zan", "##zi", "##bar"]
+    chances = np.stack([torch.softmax(piece_logits(NAMES[piece]), 0).numpy() for piece in pieces])
+    names = CONLL_SCHEME.names
+
+    def one_word(row) -> list[tuple[str, str, float]]:
+        return [(names[row.argmax()].removeprefix("B-"), "Zanzibar", float(row.max()))]
+
+    expected = {
+        "simple": [
+            ("PER", "Zan", chances[0].max()), ("LOC", "zi", chances[1].max()), ("ORG", "bar", chances[2].max()),
+        ],
+        "first": one_word(chances[0]),
+        "average": one_word(chances.mean(0)),
+        "max": one_word(chances[chances.max(1).argmax()]),
+    }  # fmt: skip
+    assert len({rows[0][0] for name, rows in expected.items() if name != "simple"}) == 3, "the case tells them apart"
+    for strategy, rows in expected.items():
+        found = load_tagger(model_dir, strategy, precision="no")("the Zanzibar .")
+        assert [(span.type, span.text) for span in found] == [(kind, text) for kind, text, _ in rows], strategy
+        assert [span.score for span in found] == pytest.approx([score for *_, score in rows], abs=1e-5), strategy
+
+
+@pytest.mark.parametrize("strategy", ["none", "last", ""])
+def test_an_unknown_strategy_is_refused_with_the_choices(model_dir, strategy):
+    with pytest.raises(ValueError, match=r"unknown aggregation strategy.*simple, first, average, max"):
+        load_tagger(model_dir, strategy)
+
+
+# ---------------------------------------------------------------------------------------------------------- errors
+
+
+def test_one_string_is_not_a_list_of_texts(tagger):
+    with pytest.raises(TypeError, match="list of texts"):
+        tagger.predict("Nora met Ines")
+
+
+@pytest.mark.parametrize(("texts", "message"), [(["Nora", None], "text 1 is NoneType"), ([["Nora"]], "text 0 is list")])
+def test_an_item_that_is_no_string_is_named(tagger, texts, message):
+    with pytest.raises(TypeError, match=message):
+        tagger.predict(texts)
+
+
+def test_a_missing_folder_is_an_error_that_says_how_to_train(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no model folder.*ner_tutorial train"):
+        load_tagger(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("left_out", ["config.json", "model.safetensors"])
+def test_a_folder_without_a_whole_model_is_an_error(model_dir, tmp_path, left_out):
+    shutil.copytree(model_dir, tmp_path / "part", ignore=shutil.ignore_patterns(left_out))
+    with pytest.raises(FileNotFoundError, match="holds no finished model"):
+        load_tagger(tmp_path / "part")
+
+
+def test_cut_off_weights_are_a_clear_error(model_dir, tmp_path):
+    folder = shutil.copytree(model_dir, tmp_path / "cut")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises((OSError, ValueError), match="cut"):
+        load_tagger(folder)
+
+
+def test_a_model_without_ner_labels_is_an_error(tmp_path):
+    config = BertConfig(vocab_size=5, hidden_size=4, num_hidden_layers=0, num_attention_heads=1, num_labels=3)
+    BertForTokenClassification(config).save_pretrained(tmp_path)
+    BertTokenizer(vocab={p: i for i, p in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])}).save_pretrained(
+        tmp_path
+    )
+    with pytest.raises(ValueError, match="is not an NER model"):
+        load_tagger(tmp_path)
+
+
+def test_a_bare_encoder_is_an_error_and_not_a_model_with_random_answers(tmp_path):
+    BertModel(BertConfig(vocab_size=5, hidden_size=4, num_hidden_layers=0, num_attention_heads=1)).save_pretrained(
+        tmp_path
+    )
+    BertTokenizer(vocab={p: i for i, p in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])}).save_pretrained(
+        tmp_path
+    )
+    with pytest.raises(ValueError, match="is not an NER model"):
+        load_tagger(tmp_path)
+
+
+def test_scoring_on_other_labels_is_refused(tagger):
+    other = LabelScheme(["O", "B-GENE", "I-GENE"])
+    dataset = sentences_to_dataset([Sentence(["Nora"], [], [], ["B-GENE"])], other)
+    with pytest.raises(ValueError, match=r"GENE.*are not the model's"):
+        tagger.evaluate(dataset)
+
+
+def test_the_default_stride_is_a_quarter_of_the_window(model_dir, tagger):
+    assert tagger.tokenizer.model_max_length == 64
+    assert (tagger.stride, load_tagger(model_dir, stride=5).stride) == (16, 5)
