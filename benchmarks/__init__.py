@@ -1,0 +1,1 @@
+"""The measurements behind every speed claim of the book: `make bench`, or `python -m benchmarks`."""

@@ -1,0 +1,72 @@
+"""Compare ways of doing one thing: in one run, alternating, by the median of the ratio within each round."""
+
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+
+import torch
+import transformers
+
+from ner_tutorial.hardware import detect_hardware
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times faster than the baseline a variant was, over the rounds."""
+
+    median: float
+    lowest: float
+    highest: float
+    rounds: int
+
+
+def summarise(ratios: list[float]) -> Ratio:
+    return Ratio(round(statistics.median(ratios), 3), round(min(ratios), 3), round(max(ratios), 3), len(ratios))
+
+
+def seconds(function: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
+def alternate(variants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Ratio]:
+    """Run every variant once a round, the first as the baseline, and compare within the round.
+
+    Each variant runs once before, unmeasured: the first call compiles and fills caches.
+    """
+    for function in variants.values():
+        function()
+    baseline = next(iter(variants))
+    ratios: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in range(rounds):
+        times = {name: seconds(function) for name, function in variants.items()}
+        for name, value in times.items():
+            ratios[name].append(times[baseline] / value)
+    return {name: summarise(values) for name, values in ratios.items()}
+
+
+def as_rows(ratios: Mapping[str, Ratio]) -> dict[str, dict]:
+    return {name: asdict(ratio) for name, ratio in ratios.items()}
+
+
+def machine() -> dict:
+    """What the figures belong to."""
+    hardware = detect_hardware()
+    return {
+        "processor": hardware.name,
+        "device": hardware.device,
+        "bf16_units": hardware.precision == "bf16",
+        "threads": hardware.threads,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
