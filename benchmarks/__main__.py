@@ -7,8 +7,11 @@ from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("TQDM_DISABLE", "1")
 
-from benchmarks import reading, training
+import torch
+
+from benchmarks import gpu, reading, targets, training
 from benchmarks.common import machine, say
 from ner_tutorial.book import trained_model
 
@@ -19,26 +22,37 @@ PARTS = {
     "tokenising": lambda: reading.tokenising(),
     "prediction": lambda: reading.prediction(trained_model().model_dir),
     "evaluation": lambda: reading.evaluation(trained_model().model_dir),
+    "breakdown": lambda: training.breakdown(),
     "steps": lambda: training.one_change_at_a_time(),
+    "compiling": lambda: training.compiling(),
     "growth": lambda: training.growth(),
+    "memory": lambda: training.memory(),
     "training": lambda: training.paired_seeds(),
-    "batches": lambda: training.batches_and_f1(),
 }
+if torch.cuda.is_available():
+    PARTS["gpu"] = lambda: gpu.comparison()
 
 
 def show(name: str, content: dict) -> None:
     say(f"== {name}")
-    for variant, row in (content.get("variants") or content.get("ways") or {}).items():
+    rows = dict(content.get("variants", {}))
+    say("  " + ", ".join(f"{key} {value}" for key, value in content.items() if key != "variants"))
+    for variant, row in rows.items():
         ratio = row.get("ratio", row)
-        parts = (
-            [f"{ratio['median']:.2f}x ({ratio['lowest']:.2f} to {ratio['highest']:.2f})"] if "median" in ratio else []
-        )
-        parts += [
-            f"{key} {row[key]}"
-            for key in ("f1", "f1_mean", "f1_gain", "gain", "same_entities", "padding")
-            if key in row
-        ]
+        parts = [f"{ratio['median']:.2f}x ({ratio['lowest']:.2f} to {ratio['highest']:.2f})"]
+        keys = ("f1", "f1_mean", "f1_gain", "same_entities", "padding")
+        parts += [f"{key} {row[key]}" for key in keys if key in row]
         say(f"  {variant}: " + ", ".join(parts))
+
+
+def show_targets(results: dict) -> bool:
+    """Print each claim of the book about speed with what was measured; true if all that were measured are met."""
+    rows = targets.check(results)
+    if rows:
+        say("== targets")
+    for row in rows:
+        say(f"  {'met   ' if row.met else 'MISSED'} {row.claim}: {row.found} (target {row.target})")
+    return all(row.met for row in rows)
 
 
 def main(names: list[str]) -> int:
@@ -47,13 +61,19 @@ def main(names: list[str]) -> int:
         say(f"unknown part {', '.join(unknown)}; choose from {', '.join(PARTS)}")
         return 2
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() and names else {}
-    results["machine"] = machine()
-    say(str(results["machine"]))
+    here = machine()
+    measured_on = results.get("machine", here)
+    if any(measured_on[key] != here[key] for key in ("processor", "bf16_instructions", "faster_in_bf16", "torch")):
+        say(f"{RESULTS.name} holds figures of another machine: {measured_on}. Measure all parts: python -m benchmarks")
+        return 2
+    results["machine"] = here
+    say(", ".join(f"{key} {value}" for key, value in here.items()))
     for name in names or PARTS:
         results[name] = PARTS[name]()
         show(name, results[name])
         RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    return 0
+    met = show_targets(results)
+    return 0 if met else 1
 
 
 if __name__ == "__main__":

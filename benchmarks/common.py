@@ -1,5 +1,6 @@
 """Compare ways of doing one thing: in one run, alternating, by the median of the ratio within each round."""
 
+import gc
 import platform
 import statistics
 import sys
@@ -10,7 +11,7 @@ from dataclasses import asdict, dataclass
 import torch
 import transformers
 
-from ner_tutorial.hardware import detect_hardware
+from ner_tutorial.hardware import cpu_bf16_instructions, cpu_is_faster_in_bf16, detect_hardware
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ def summarise(ratios: list[float]) -> Ratio:
 
 
 def seconds(function: Callable[[], object]) -> float:
+    gc.collect()  # the garbage of one side is not collected in the other's time
     started = time.perf_counter()
     function()
     return time.perf_counter() - started
@@ -59,7 +61,8 @@ def machine() -> dict:
     return {
         "processor": hardware.name,
         "device": hardware.device,
-        "bf16_units": hardware.precision == "bf16",
+        "bf16_instructions": ", ".join(cpu_bf16_instructions()) or "none",
+        "faster_in_bf16": cpu_is_faster_in_bf16(),
         "threads": hardware.threads,
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -82,7 +82,7 @@ def tokenising(rounds: int = 7) -> dict:
     results: dict = {}
 
     def direct():
-        columns = {"tokens": list(train["tokens"]), "ner_tags": list(train["ner_tags"])}
+        columns = {"tokens": train["tokens"][:], "ner_tags": train["ner_tags"][:]}
         results["direct"] = tokenize_and_align_labels(columns, tokenizer)
 
     def mapped():

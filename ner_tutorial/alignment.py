@@ -5,7 +5,7 @@ follow: the first piece takes the word's label, later pieces continue it, specia
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ner_tutorial.checkpoints import require_word_ids, usable_length
@@ -111,12 +111,7 @@ def _pieces_ignore_neighbours(tokenizer) -> bool:
 
 def _windows_from_words(sentences: Sequence[Sequence[str]], tokenizer, limit: int, stride: int) -> Windows:
     """As ``_windows_from_tokenizer``, but each distinct word is tokenised once. The result is the same."""
-    backend = tokenizer.backend_tokenizer
-    distinct = list(dict.fromkeys(word for words in sentences for word in words))
-    backend.no_truncation()  # a call with truncation leaves it switched on
-    backend.no_padding()
-    encodings = backend.encode_batch([[word] for word in distinct], is_pretokenized=True, add_special_tokens=False)
-    pieces = {word: encoding.ids for word, encoding in zip(distinct, encodings, strict=True)}
+    pieces = _pieces_of_words(tokenizer.backend_tokenizer, itertools.chain.from_iterable(sentences))
     opening, closing = tokenizer.cls_token_id, tokenizer.sep_token_id
     typed = "token_type_ids" in tokenizer.model_input_names
 
@@ -147,6 +142,21 @@ def _windows_from_words(sentences: Sequence[Sequence[str]], tokenizer, limit: in
         return short
     windows = _windows_from_tokenizer([sentences[number] for number in long], tokenizer, limit, stride)
     return _merge(short, windows, long)
+
+
+def _pieces_of_words(backend, words: Iterable[str], together: int = 64) -> dict[str, list[int]]:
+    """The token ids of each distinct word, special tokens left out."""
+    distinct = list(dict.fromkeys(words))
+    backend.no_truncation()  # a call with truncation leaves it switched on
+    backend.no_padding()
+    # Each encoding that comes back costs time, so words share one.
+    groups = [distinct[start : start + together] for start in range(0, len(distinct), together)]
+    encodings = backend.encode_batch(groups, is_pretokenized=True, add_special_tokens=False)
+    pieces: dict[str, list[int]] = {word: [] for word in distinct}
+    for group, encoding in zip(groups, encodings, strict=True):
+        for token, number in zip(encoding.ids, encoding.word_ids, strict=True):
+            pieces[group[number]].append(token)
+    return pieces
 
 
 def _merge(short: Windows, windows: Windows, long: list[int]) -> Windows:

@@ -1,6 +1,6 @@
 """Which rows go into a batch: by number of tokens, not by number of sentences.
 
-Taught in chapter 3 (what padding costs).
+Taught in chapter 3 (what padding costs) and chapter 9 (what grouping does to F1).
 """
 
 from collections.abc import Iterator, Sequence

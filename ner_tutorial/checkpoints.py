@@ -140,12 +140,15 @@ def _casing(folder: Path) -> dict[str, bool]:
 
 
 @contextlib.contextmanager
-def quiet_loading():
-    """Hold back the report that Transformers prints about new weights: a new classification head is what we want."""
+def quiet_loading(errors: bool = True):
+    """Hold back the report that Transformers prints about new weights: a new classification head is what we want.
+
+    With ``errors=False``, hold back what it logs as an error too. What it raises is raised.
+    """
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
+    logging.set_verbosity(logging.ERROR if errors else logging.CRITICAL)
     logging.disable_progress_bar()
     try:
         yield

@@ -57,7 +57,7 @@ def encode_for_evaluation(
         ValueError: a sentence has another number of labels than of words, or the tokenizer gives no word ids.
     """
     scheme = scheme or LabelScheme.from_features(dataset.features)
-    sentences, tags = list(dataset["tokens"]), list(dataset["ner_tags"])
+    sentences, tags = dataset["tokens"][:], dataset["ner_tags"][:]
     for number, (words, ids) in enumerate(zip(sentences, tags, strict=True)):
         if len(words) != len(ids):
             raise ValueError(f"sentence {number}: {len(words)} words but {len(ids)} labels")
@@ -150,12 +150,12 @@ def predict_rows(model, rows, tokenizer, batch_size: int = 64, accelerator=None)
     model.eval()
     predicted: list[list[int]] = []
     losses, counts = [], []  # a tensor of shape (rows of the step,) for each step
-    with torch.inference_mode():
+    # Around the whole loop: autocast keeps the converted weights until it ends.
+    with torch.inference_mode(), accelerator.autocast():
         for batch in loader:
             batch = accelerator.move(batch) if isinstance(accelerator, _PlainAccelerator) else batch
             labels = batch.pop("labels")
-            with accelerator.autocast():
-                logits = model(**batch).logits.float()  # (batch, tokens, labels)
+            logits = model(**batch).logits.float()  # (batch, tokens, labels)
             loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
             # Processes hold batches of different width, and gather needs one: pad before it.
             ids = accelerator.pad_across_processes(logits.argmax(-1), dim=1, pad_index=0)
@@ -182,10 +182,10 @@ class _PlainAccelerator:
         return {name: tensor.to(self.device) for name, tensor in batch.items()}
 
     def autocast(self):
-        from ner_tutorial.hardware import cpu_has_bf16
+        from ner_tutorial.hardware import cpu_is_faster_in_bf16
 
         kind = self.device.type
-        enabled = kind == "cuda" or (kind == "cpu" and cpu_has_bf16())
+        enabled = kind == "cuda" or (kind == "cpu" and cpu_is_faster_in_bf16())
         dtype = torch.bfloat16 if kind == "cpu" or torch.cuda.is_bf16_supported() else torch.float16
         return torch.autocast(kind, dtype=dtype, enabled=enabled)
 

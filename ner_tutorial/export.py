@@ -1,9 +1,13 @@
 """Export a fine-tuned model to ONNX, and use the export like any other model.
 
-torch writes the graph, ONNX Runtime quantises and runs it; needs the extra ``onnx``:
+Used in chapter 9. torch writes the graph, ONNX Runtime quantises and runs it; needs the extra ``onnx``:
 ``pip install "ner-tutorial[onnx]"``.
 """
 
+import contextlib
+import io
+import logging
+import warnings
 from pathlib import Path
 
 import torch
@@ -11,6 +15,8 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import TokenClassifierOutput
 
 ONNX_FILE = "model.onnx"
+# The first version of ONNX with attention as one operation: a short text takes a fifth less time in int8.
+OPSET = 23
 INPUTS = ("input_ids", "attention_mask")
 
 
@@ -23,15 +29,28 @@ def _need(*modules: str) -> None:
 
 
 class _Logits(torch.nn.Module):
-    """The model as a function of two tensors. A boolean (batch, 1, 1, tokens) mask keeps the graph free of shape logic."""
+    """The model as a function of two tensors. A boolean (batch, 1, tokens, tokens) mask is what ``Attention`` takes."""
 
     def __init__(self, model):
         super().__init__()
         self.model = model
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        mask = attention_mask[:, None, None, :].bool()
+        mask = attention_mask[:, None, None, :].bool().expand(-1, 1, input_ids.shape[1], -1)
         return self.model(input_ids=input_ids, attention_mask=mask).logits
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Hold back what the exporter and the quantiser report about their own internals. What they raise is raised."""
+    disabled = logging.root.manager.disable
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(disabled)
 
 
 def export_onnx(model_dir: str | Path, out: str | Path, quantize: bool = True) -> Path:
@@ -51,10 +70,7 @@ def export_onnx(model_dir: str | Path, out: str | Path, quantize: bool = True) -
         FileNotFoundError: ``model_dir`` holds no model.
     """
     _need("onnx", "onnxscript", "onnxruntime")
-    import contextlib
-    import io
     import tempfile
-    import warnings
 
     from ner_tutorial.inference import load_tagger
 
@@ -67,8 +83,7 @@ def export_onnx(model_dir: str | Path, out: str | Path, quantize: bool = True) -
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / ONNX_FILE
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")  # the exporter reports its own internals
+        with _quiet():
             torch.onnx.export(
                 _Logits(tagger.model.cpu()).eval(),
                 tensors,
@@ -77,6 +92,7 @@ def export_onnx(model_dir: str | Path, out: str | Path, quantize: bool = True) -
                 output_names=["logits"],
                 dynamic_shapes=(axes, axes),
                 dynamo=True,
+                opset_version=OPSET,
                 external_data=False,
                 verbose=False,
             )
@@ -84,9 +100,13 @@ def export_onnx(model_dir: str | Path, out: str | Path, quantize: bool = True) -
         if quantize:
             from onnxruntime.quantization import QuantType, quantize_dynamic
 
-            quantize_dynamic(
-                str(plain), str(out / ONNX_FILE), weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul"]
-            )
+            with _quiet():
+                quantize_dynamic(
+                    str(plain),
+                    str(out / ONNX_FILE),
+                    weight_type=QuantType.QInt8,
+                    op_types_to_quantize=["MatMul"],
+                )
         else:
             plain.replace(out / ONNX_FILE)
     tagger.model.config.save_pretrained(out)

@@ -1,9 +1,11 @@
 """What the machine offers, and what training makes of it: device, precision, threads.
 
-Taught in chapter 5.
+Taught in chapter 5 (the choice) and chapter 9 (why the number format is timed).
 """
 
+import functools
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,13 +30,40 @@ class Hardware:
         return f"{self.device} ({self.name}), {format_}, {self.threads} threads"
 
 
-def cpu_has_bf16() -> bool:
-    """True if the processor multiplies bfloat16 matrices in hardware (AVX512-BF16 or AMX)."""
+def cpu_bf16_instructions() -> tuple[str, ...]:
+    """The processor's instructions for bfloat16 products: some of ``AVX512-BF16`` and ``AMX``."""
     import torch
 
     # There is no public query; torch's own mkldnn path asks the same two functions.
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
+    checks = {"AVX512-BF16": "_is_avx512_bf16_supported", "AMX": "_is_amx_tile_supported"}
+    return tuple(name for name, check in checks.items() if getattr(torch.cpu, check, lambda: False)())
+
+
+@functools.cache
+def cpu_is_faster_in_bf16() -> bool:
+    """True if the processor multiplies bfloat16 matrices clearly faster than float32 ones.
+
+    Having the instructions is not enough: some processors with AVX512-BF16, and without AMX, take twice as long for a
+    product in bfloat16. So where there are instructions, a product of an encoder's size is timed in both formats, once
+    a program.
+    """
+    import torch
+
+    if not cpu_bf16_instructions():
+        return False
+    rows, weight = torch.ones(256, 384), torch.ones(1536, 384)
+
+    def seconds(dtype) -> float:
+        a, b = rows.to(dtype), weight.to(dtype)
+        started = time.perf_counter()
+        torch.nn.functional.linear(a, b)
+        return time.perf_counter() - started
+
+    # The best of several: a busy machine delays some calls, and the very first ones prepare code.
+    times = [(seconds(torch.float32), seconds(torch.bfloat16)) for _ in range(12)]
+    float32, bfloat16 = (min(column) for column in zip(*times, strict=True))
+    # Mixed precision converts the weights at every step: a small gain in the product alone would be none.
+    return bfloat16 < 0.75 * float32
 
 
 def _cpu_name() -> str:
@@ -65,5 +94,5 @@ def detect_hardware(precision: str | None = None) -> Hardware:
     elif torch.backends.mps.is_available() and not os.environ.get("ACCELERATE_USE_CPU"):
         device, name, best = "mps", "Apple GPU", "no"
     else:
-        device, name, best = "cpu", _cpu_name(), "bf16" if cpu_has_bf16() else "no"
+        device, name, best = "cpu", _cpu_name(), "bf16" if cpu_is_faster_in_bf16() else "no"
     return Hardware(device, name, precision or best, torch.get_num_threads())

@@ -43,6 +43,7 @@ class TrainingSettings:
     precision: str
     batching: str
     trim: bool
+    byte_dropout: bool
     processes: int = 1
 
 

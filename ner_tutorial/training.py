@@ -10,7 +10,7 @@ import math
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from ner_tutorial.alignment import tokenize_and_align_labels
 from ner_tutorial.batching import EpochBatches
 from ner_tutorial.checkpoints import load_model, load_tokenizer, quiet_loading
 from ner_tutorial.corpus import load_corpus, take
+from ner_tutorial.dropout import use_byte_dropout
 from ner_tutorial.embeddings import restore_embeddings, trim_embeddings
 from ner_tutorial.evaluation import EvaluationSet, encode_for_evaluation, evaluate_model, predict_rows
 from ner_tutorial.hardware import Hardware, detect_hardware
@@ -133,7 +134,7 @@ class Preparation:
 
 def training_rows(dataset, tokenizer, scheme: LabelScheme, max_length: int, stride: int) -> list[dict[str, list[int]]]:
     """A split as rows for the collator. The whole split is one call of the tokenizer: it uses every core by itself."""
-    columns = {"tokens": list(dataset["tokens"]), "ner_tags": list(dataset["ner_tags"])}
+    columns = {"tokens": dataset["tokens"][:], "ner_tags": dataset["ner_tags"][:]}
     encoded = tokenize_and_align_labels(columns, tokenizer, scheme, max_length=max_length, stride=stride)
     return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
 
@@ -152,9 +153,11 @@ def _prepare(
     precision,
     batching,
     trim,
+    byte_dropout,
     resume,
 ) -> Preparation | TrainingResult:
     from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
     from transformers import set_seed
 
     if not isinstance(profile, Profile):
@@ -165,6 +168,8 @@ def _prepare(
     splits = source if isinstance(source, Mapping) else load_corpus(source)
     hardware = detect_hardware(precision)
     state = PartialState(cpu=hardware.device == "cpu")
+    # The format may have been found by timing (hardware.py): one process decides for all.
+    hardware = replace(hardware, precision=broadcast_object_list([hardware.precision])[0])
     settings = TrainingSettings(
         loop=loop,
         corpus="given" if isinstance(source, Mapping) else str(source),
@@ -184,6 +189,7 @@ def _prepare(
         precision=hardware.precision,
         batching=batching,
         trim=bool(trim),
+        byte_dropout=bool(byte_dropout) and hardware.device == "cpu",
         processes=state.num_processes,
     )
     for name in ("epochs", "batch_size"):
@@ -223,6 +229,8 @@ def _prepare(
     )
     if settings.trim:
         trim_embeddings(model, rows)
+    if settings.byte_dropout:
+        use_byte_dropout(model)
     counted = sum(label != IGNORED_LABEL for row in rows for label in row["labels"])
     return Preparation(
         settings=settings,
@@ -319,6 +327,7 @@ def train_with_accelerate(
     precision: str | None = None,
     batching: str = "tokens",
     trim: bool = True,
+    byte_dropout: bool = True,
     resume: bool = False,
     progress: bool = True,
 ) -> TrainingResult:
@@ -334,6 +343,7 @@ def train_with_accelerate(
         batching: ``tokens`` fills batches to a token budget and weighs every label the same; ``sentences`` takes
             ``batch_size`` sentences in random order and the mean loss, as the original recipe does.
         trim: keep embedding rows that the corpus does not use out of the optimiser.
+        byte_dropout: on a CPU, draw dropout's random numbers eight at a time (``ByteDropout``). Off, it is PyTorch's.
         resume: continue the run in ``output_dir`` after its last complete checkpoint. Its settings must be the same.
         progress: show a progress bar.
 
@@ -343,7 +353,7 @@ def train_with_accelerate(
     """
     prepared = _prepare(
         "accelerate", output_dir, corpus, checkpoint, profile, epochs, batch_size, learning_rate, seed, train_sentences,
-        precision, batching, trim, resume,
+        precision, batching, trim, byte_dropout, resume,
     )  # fmt: skip
     if isinstance(prepared, TrainingResult):
         return prepared
@@ -468,13 +478,14 @@ def train_with_trainer(
     precision: str | None = None,
     batching: str = "tokens",
     trim: bool = True,
+    byte_dropout: bool = True,
     resume: bool = False,
     progress: bool = True,
 ) -> TrainingResult:
     """Fine-tune with Transformers' ``Trainer``. Arguments, result and errors are those of ``train_with_accelerate``."""
     prepared = _prepare(
         "trainer", output_dir, corpus, checkpoint, profile, epochs, batch_size, learning_rate, seed, train_sentences,
-        precision, batching, trim, resume,
+        precision, batching, trim, byte_dropout, resume,
     )  # fmt: skip
     if isinstance(prepared, TrainingResult):
         return prepared

@@ -1,6 +1,6 @@
-"""The seven chapters in the full profile, by environment variables alone, against a Hub on the loopback.
+"""The chapters in the full profile, by environment variables alone, against a Hub on the loopback.
 
-Slow: seven kernels start, and chapters 5 to 7 train. The corpus has 60 sentences and the model two layers, so what is
+Slow: a kernel starts for each, and chapters 5 to 7 train. The corpus has 60 sentences and the model two layers, so what is
 tested is that every cell runs, not what it finds.
 """
 
@@ -20,6 +20,7 @@ CHAPTERS = (
     "05_trainer",
     "06_accelerate",
     "07_pipeline",
+    "09_going_faster",
 )
 pytestmark = pytest.mark.timeout(600)
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS)

@@ -270,13 +270,19 @@ def test_only_the_last_checkpoint_keeps_what_resuming_needs(results, loop):
     assert sum(bool(list(last.glob(pattern))) for pattern in state) >= 3
 
 
+# Warm-up keeps the first epoch near the start, which is right; the later ones go far away.
+FALLING = {
+    "learning_rate": 0.03,
+    "epochs": 6,
+    "profile": dataclasses.replace(get_profile("quick"), warmup_ratio=0.1, batch_size=16),
+}
+
+
 @pytest.fixture(scope="module")
 def falling(tmp_path_factory, lookup) -> dict[str, TrainingResult]:
     """Runs that get worse: the start is right on validation and test, and training teaches other labels."""
     corpus = name_corpus(train=shift)
-    return {
-        loop: run(loop, tmp_path_factory.mktemp(loop), corpus, lookup, learning_rate=0.03, epochs=6) for loop in LOOPS
-    }
+    return {loop: run(loop, tmp_path_factory.mktemp(loop), corpus, lookup, **FALLING) for loop in LOOPS}
 
 
 @each_loop
@@ -296,7 +302,7 @@ def test_erratum_14_the_best_epoch_is_kept_when_the_last_is_worse(falling, loop)
 def test_erratum_14_the_test_split_has_no_say_in_the_choice(falling, lookup, tmp_path, loop):
     """With test labels by which the last epoch would win, the same epoch is chosen and the same model saved."""
     corpus = name_corpus(train=shift, test=shift)
-    result = run(loop, tmp_path / "run", corpus, lookup, learning_rate=0.03, epochs=6)
+    result = run(loop, tmp_path / "run", corpus, lookup, **FALLING)
     last = epoch_folders(result)[-1]
     assert scores_of(last, corpus["test"]).f1 > 0.9 > 0.1 > result.test.f1
     assert (result.best_epoch, result.epochs) == (falling[loop].best_epoch, falling[loop].epochs)

@@ -1,0 +1,63 @@
+"""The book's claims about speed, as targets for what was measured.
+
+Several depend on the processor: where it multiplies bfloat16 matrices no faster than float32 ones, mixed precision has
+nothing to give, and the claim is the smaller one.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Target:
+    """One claim, and whether the measurement bears it out."""
+
+    claim: str
+    target: str
+    found: str
+    met: bool
+
+
+def _at_least(claim: str, ratio: dict, target: float) -> Target:
+    return Target(claim, f"at least {target}x", f"{ratio['median']:.2f}x", ratio["median"] >= target)
+
+
+def check(results: dict) -> list[Target]:
+    """The claims about the parts that ``results`` holds."""
+    fast = results["machine"]["faster_in_bf16"]
+    rows: list[Target] = []
+    if "import" in results:
+        extra = results["import"]["seconds"]["median"]
+        rows.append(Target("import ner_tutorial", "under 0.3 s", f"{extra:.2f} s", extra < 0.3))
+    if "tokenising" in results:
+        part = results["tokenising"]
+        rows.append(_at_least("tokenise and align", part["variants"]["direct"], 1.5))
+        rows.append(Target("tokenise and align, identical", "yes", str(part["identical"]), part["identical"]))
+    if "prediction" in results:
+        variants = results["prediction"]["variants"]
+        predict, int8 = variants["predict"], variants["ONNX, int8"]
+        rows.append(_at_least("predict against the pipeline one at a time", predict, 6.0 if fast else 3.0))
+        same = predict["same_entities"]
+        rows.append(Target("predict, sentences with the same entities", "at least 99 %", f"{same:.1%}", same >= 0.99))
+        one = variants["ONNX, int8, one at a time"]
+        rows.append(_at_least("ONNX int8, one at a time", one, 5.0 if fast else 2.5))
+        loss = variants["predict, float32"]["f1"] - int8["f1"]
+        rows.append(Target("ONNX int8, F1", "within 0.005", f"{-loss:+.4f}", abs(loss) <= 0.005))
+    if "evaluation" in results:
+        variants = results["evaluation"]["variants"]
+        rows.append(_at_least("evaluation", variants["sorted, mixed precision"], 4.0 if fast else 1.5))
+        scores = [round(row["f1"], 3) for row in variants.values()]
+        rows.append(Target("evaluation, F1 to three decimals", "equal", str(scores), len(set(scores)) == 1))
+    if "training" in results:
+        variants = results["training"]["variants"]
+        # On a processor that is fast in bfloat16 both claims are tested: with it, and in float32.
+        claims = {"loop": (5.0, 2.5), "Trainer": (2.5, 1.5)}
+        for name, (mixed, float32) in claims.items():
+            rows.append(_at_least(name, variants[name]["ratio"], mixed if fast else float32))
+            if f"{name}, float32" in variants:
+                rows.append(_at_least(f"{name}, float32", variants[f"{name}, float32"]["ratio"], float32))
+            gain = variants[name]["f1_gain"]
+            rows.append(Target(f"{name}, mean F1 against the recipe", "not lower", f"{gain:+.4f}", gain >= 0))
+    if "gpu" in results:
+        fastest = max(results["gpu"]["variants"].values(), key=lambda row: row["median"])
+        rows.append(_at_least("GPU", fastest, 4.0))
+    return rows

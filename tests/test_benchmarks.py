@@ -1,0 +1,88 @@
+"""The measurements behind the book's claims: ratios within a round, the record that chapter 9 reads, the targets."""
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+from transformers import BertConfig
+
+from benchmarks import common, gpu, targets
+from benchmarks.__main__ import PARTS, main
+from ner_tutorial import CONLL_SCHEME, load_tokenizer
+
+RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results.json"
+
+
+@pytest.fixture(scope="module")
+def results() -> dict:
+    return json.loads(RESULTS.read_text(encoding="utf-8"))
+
+
+def test_a_ratio_is_taken_within_a_round_and_the_variants_alternate(monkeypatch):
+    """A machine that gets three times slower half-way changes both sides, and no ratio."""
+    calls: list[str] = []
+    clock = itertools.count()
+    times = {"slow": 8.0, "fast": 2.0}
+
+    def spent(function) -> float:
+        name = function()
+        return times[name] * (1 if next(clock) < 4 else 3)
+
+    monkeypatch.setattr(common, "seconds", spent)
+    variants = {name: (lambda name=name: calls.append(name) or name) for name in times}
+    found = common.alternate(variants, rounds=4)
+    assert calls == ["slow", "fast"] * 5  # one unmeasured call of each first
+    assert found["slow"] == common.Ratio(1.0, 1.0, 1.0, 4)
+    assert found["fast"] == common.Ratio(4.0, 4.0, 4.0, 4)
+
+
+def test_the_record_holds_every_part_and_names_the_machine(results):
+    assert set(results) - {"machine", "gpu"} == set(PARTS) - {"gpu"}
+    assert {"processor", "bf16_instructions", "faster_in_bf16", "threads", "torch", "date"} <= set(results["machine"])
+
+
+def test_the_recorded_f1_belong_to_five_paired_seeds(results):
+    training = results["training"]
+    assert len(set(training["seeds"])) == 5
+    for row in training["variants"].values():
+        assert len(row["f1"]) == 5
+        assert row["f1_mean"] == pytest.approx(sum(row["f1"]) / 5, abs=1e-4)
+        assert row["f1_gain"] == pytest.approx(row["f1_mean"] - training["variants"]["recipe"]["f1_mean"], abs=2e-4)
+
+
+def test_the_recorded_measurements_meet_their_targets(results):
+    assert [row for row in targets.check(results) if not row.met] == []
+
+
+def test_a_target_that_is_missed_is_found(results):
+    worse = json.loads(json.dumps(results))
+    worse["training"]["variants"]["loop"]["f1_gain"] = -0.001
+    worse["prediction"]["variants"]["predict"]["same_entities"] = 0.98
+    missed = {row.claim for row in targets.check(worse) if not row.met}
+    assert missed == {"loop, mean F1 against the recipe", "predict, sentences with the same entities"}
+
+
+def test_an_unknown_part_is_refused_with_the_choices(capsys):
+    assert main(["trianing"]) == 2
+    assert "unknown part trianing; choose from import, tokenising" in capsys.readouterr().err
+
+
+def test_figures_of_two_machines_are_not_mixed(monkeypatch, capsys, results):
+    monkeypatch.setattr("benchmarks.__main__.machine", lambda: {**results["machine"], "processor": "another one"})
+    before = RESULTS.read_bytes()
+    assert main(["import"]) == 2
+    assert "holds figures of another machine" in capsys.readouterr().err
+    assert RESULTS.read_bytes() == before
+
+
+def test_the_gpu_comparison_runs_on_whatever_device_is_there():
+    """On a CPU and with a tiny model here: what is tested is that it runs and counts, not the ratio."""
+    config = BertConfig(
+        vocab_size=len(load_tokenizer("minilm")), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, num_labels=CONLL_SCHEME.num_labels,
+    )  # fmt: skip
+    found = gpu.comparison("cpu", config, sentences=24, budget=320, rounds=1)
+    assert list(found["variants"]) == ["recipe", "fast, budget of 160 tokens", "fast, budget of 320 tokens"]
+    assert found["variants"]["recipe"]["steps"] == 3
+    assert found["variants"]["recipe"]["padding"] > found["variants"]["fast, budget of 320 tokens"]["padding"]

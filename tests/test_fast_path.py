@@ -1,0 +1,178 @@
+"""The fast training path against the plain one: the same losses, every example once an epoch, a complete saved model.
+
+The plain path is the recipe of ``benchmarks/plain.py``: the model's own mean loss, AdamW as it comes, the whole table.
+"""
+
+from collections import Counter
+
+import pytest
+import torch
+from test_training import LOOPS, name_corpus, run, save_encoder
+from torch.utils.data import DataLoader
+from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
+
+from benchmarks import plain
+from benchmarks.training import WAYS, grouped_batches
+from ner_tutorial import CONLL_SCHEME, load_model, load_tokenizer
+from ner_tutorial.batching import token_budget_batches
+from ner_tutorial.embeddings import trim_embeddings
+from ner_tutorial.training import parameter_groups, token_loss, training_rows
+
+each_loop = pytest.mark.parametrize("loop", LOOPS)
+
+
+@pytest.fixture(scope="module")
+def corpus():
+    return name_corpus(noise=0.15)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory) -> str:
+    """Without dropout: then two runs over the same batches compute the same."""
+    from test_inference import save_lookup_model
+
+    lookup = str(save_lookup_model(tmp_path_factory.mktemp("lookup")))
+    return save_encoder(tmp_path_factory.mktemp("still"), lookup, dropout=0.0)
+
+
+@pytest.fixture(scope="module")
+def rows(corpus, encoder):
+    return training_rows(corpus["train"], load_tokenizer(encoder), CONLL_SCHEME, 64, 16)
+
+
+def test_fast_path_and_plain_path_have_the_same_loss_on_the_same_batches(rows, encoder):
+    """Trimmed table, fused AdamW and the summed loss against the model's own mean: step by step, and in the weights."""
+    collate = DataCollatorForTokenClassification(load_tokenizer(encoder))
+    batches = token_budget_batches([len(row["input_ids"]) for row in rows], 60, seed=3)
+    torch.manual_seed(0)
+    slow = load_model(encoder, CONLL_SCHEME).train()
+    fast = load_model(encoder, CONLL_SCHEME).train()
+    fast.load_state_dict(slow.state_dict())
+    trim_embeddings(fast, rows)
+    slow_optimizer = torch.optim.AdamW(slow.parameters(), lr=1e-3, weight_decay=0.0)
+    fast_optimizer = torch.optim.AdamW(parameter_groups(fast, 0.0), lr=1e-3, fused=True)
+    assert len(batches) >= 5
+    for batch in batches:
+        tensors = collate([rows[i] for i in batch])
+        expected = slow(**tensors).loss
+        labels = tensors.pop("labels")
+        # With the batch's own number of labels as the divisor, the sum over a constant is the mean.
+        found = token_loss(fast(**tensors).logits, labels, int((labels != -100).sum()))
+        assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+        for loss, model, optimizer in ((expected, slow, slow_optimizer), (found, fast, fast_optimizer)):
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+    a, b = slow.state_dict(), fast.state_dict()
+    assert a.keys() == b.keys()
+    assert all(torch.allclose(a[name], b[name], rtol=1e-3, atol=1e-5) for name in a)
+
+
+def test_the_loop_computes_what_the_plain_recipe_computes(corpus, encoder, tmp_path):
+    """One batch with all rows, one epoch: the whole fast loop against the whole plain one, start to saved weights."""
+    # A linear schedule without warm-up starts at the peak, so the one step has the learning rate in both.
+    result = run(
+        "accelerate", tmp_path / "fast", corpus, encoder, epochs=1, batch_size=1000, learning_rate=1e-3, precision="no",
+        profile=_without_warm_up(),
+    )  # fmt: skip
+    tokenizer = load_tokenizer(encoder)
+    everything = training_rows(corpus["train"], tokenizer, CONLL_SCHEME, 64, 16)
+    expected, _ = plain.train(everything, tokenizer, encoder, 1, 1e-3, seed=1, batch_size=1000)
+    found = AutoModelForTokenClassification.from_pretrained(result.model_dir).state_dict()
+    for name, tensor in expected.state_dict().items():
+        # The recipe decays biases, normalisation weights and unused rows too: 1e-5 of a weight in one step.
+        assert torch.allclose(found[name], tensor, rtol=1e-3, atol=1e-4), name
+
+
+def _without_warm_up():
+    import dataclasses
+
+    from ner_tutorial import get_profile
+
+    return dataclasses.replace(get_profile("quick"), warmup_ratio=0.0)
+
+
+@each_loop
+@pytest.mark.parametrize("batching", ["tokens", "sentences"])
+def test_a_run_sees_every_example_once_an_epoch(loop, batching, corpus, encoder, rows, tmp_path, monkeypatch):
+    import ner_tutorial.training as training
+
+    seen: list[Counter] = []
+    make = training._collator
+
+    def watched(tokenizer):
+        collate = make(tokenizer)
+
+        def collate_and_count(batch):
+            seen[-1].update(tuple(row["input_ids"]) for row in batch)
+            return collate(batch)
+
+        return collate_and_count
+
+    set_epoch = training.EpochBatches.set_epoch
+    iterate = training.EpochBatches.__iter__
+
+    def counted(self):
+        seen.append(Counter())
+        return iterate(self)
+
+    monkeypatch.setattr(training, "_collator", watched)
+    monkeypatch.setattr(training.EpochBatches, "__iter__", counted)
+    monkeypatch.setattr(training.EpochBatches, "set_epoch", set_epoch)
+    # Validation goes through a collator too: with no rows to count there, only training rows are left.
+    expected = Counter(tuple(row["input_ids"]) for row in rows)
+    run(loop, tmp_path / "run", corpus, encoder, epochs=2, batching=batching)
+    validation = Counter(tuple(r["input_ids"]) for r in _evaluation_rows(corpus, encoder)) if loop == "trainer" else {}
+    assert len(seen) == 2
+    for epoch in seen:
+        assert epoch - Counter(validation) - expected == Counter()
+        assert all(epoch[row] >= count for row, count in expected.items())
+        assert sum(epoch.values()) == sum(expected.values()) + sum(Counter(validation).values())
+
+
+def _evaluation_rows(corpus, encoder):
+    return training_rows(corpus["validation"], load_tokenizer(encoder), CONLL_SCHEME, 64, 16)
+
+
+@each_loop
+def test_a_saved_model_is_the_full_model(loop, corpus, encoder, rows, tmp_path):
+    result = run(loop, tmp_path / "run", corpus, encoder, epochs=1)
+    whole = load_model(encoder, CONLL_SCHEME)
+    saved = AutoModelForTokenClassification.from_pretrained(result.model_dir)
+    assert {n: p.shape for n, p in saved.state_dict().items()} == {n: p.shape for n, p in whole.state_dict().items()}
+    before, after = whole.get_input_embeddings().weight, saved.get_input_embeddings().weight
+    used = sorted({i for row in rows for i in row["input_ids"]})
+    unused = sorted(set(range(len(before))) - set(used) - {whole.config.pad_token_id})
+    assert unused
+    assert torch.equal(after[unused], before[unused])
+    assert not torch.equal(after[used], before[used])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_of_making_batches_in_the_benchmark_has_each_row_once(way, rows):
+    lengths = [len(row["input_ids"]) for row in rows]
+    batches = WAYS[way].batches(lengths, 5)
+    assert sorted(i for batch in batches for i in batch) == list(range(len(rows)))
+
+
+def test_grouped_batches_are_what_trainer_makes(rows):
+    """Trainer's own sampler groups by length too: as many sentences a batch, and as little padding."""
+    lengths = [len(row["input_ids"]) for row in rows]
+    batches = grouped_batches(lengths, 8, seed=0)
+    assert [len(batch) for batch in batches].count(8) >= len(rows) // 8
+    spread = [max(lengths[i] for i in batch) - min(lengths[i] for i in batch) for batch in batches]
+    assert sum(spread) / len(spread) <= 3
+
+
+def test_the_plain_evaluation_answers_for_each_counted_label_in_order(rows, encoder):
+    model = load_model(encoder, CONLL_SCHEME).eval()
+    tokenizer = load_tokenizer(encoder)
+    found = plain.evaluate(model, rows, tokenizer, batch_size=7)
+    assert [len(row) for row in found] == [sum(label != -100 for label in row["labels"]) for row in rows]
+    loader = DataLoader(rows[:1], batch_size=1, collate_fn=DataCollatorForTokenClassification(tokenizer))
+    batch = next(iter(loader))
+    labels = batch.pop("labels")[0]
+    with torch.inference_mode():
+        expected = model(**batch).logits[0].argmax(-1)[labels != -100].tolist()
+    assert found[0] == expected
