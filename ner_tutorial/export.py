@@ -106,6 +106,7 @@ def export_onnx(model_dir: str | Path, out: str | Path, quantize: bool = True) -
                     str(out / ONNX_FILE),
                     weight_type=QuantType.QInt8,
                     op_types_to_quantize=["MatMul"],
+                    per_channel=True,  # one scale for a whole matrix cost a point of F1
                 )
         else:
             plain.replace(out / ONNX_FILE)
