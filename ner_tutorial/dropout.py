@@ -1,7 +1,8 @@
 """Dropout with random numbers that cost little.
 
-Taught in chapter 9. PyTorch's dropout draws one random number for each number that it may drop, one after the other on a CPU. That is a
-seventh of a training step of a small encoder, and more where the matrix products are fast. Here one draw serves eight.
+Taught in chapter 9. PyTorch's dropout draws one random number for each number that it may drop, one after the other on
+a CPU. That is a seventh of a training step of a small encoder, and more where the matrix products are fast. Here one
+draw serves eight.
 """
 
 import torch

@@ -90,9 +90,10 @@ def detect_hardware(precision: str | None = None) -> Hardware:
     if torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "").lower() not in ("1", "true", "yes"):
         device, name = "cuda", torch.cuda.get_device_name()
         # is_bf16_supported() also counts emulation, which is slower than fp16; units came with compute capability 8.
-        best = "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp16"
+        precision = precision or ("bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp16")
     elif torch.backends.mps.is_available() and not os.environ.get("ACCELERATE_USE_CPU"):
-        device, name, best = "mps", "Apple GPU", "no"
+        device, name, precision = "mps", "Apple GPU", precision or "no"
     else:
-        device, name, best = "cpu", _cpu_name(), "bf16" if cpu_is_faster_in_bf16() else "no"
-    return Hardware(device, name, precision or best, torch.get_num_threads())
+        device, name = "cpu", _cpu_name()
+        precision = precision or ("bf16" if cpu_is_faster_in_bf16() else "no")
+    return Hardware(device, name, precision, torch.get_num_threads())

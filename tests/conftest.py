@@ -9,7 +9,8 @@ import pytest
 import torch
 from datasets import DatasetDict
 from hypothesis import settings
-from transformers import BertConfig, BertModel, BertTokenizer, set_seed
+from miniature import tiny_bert_config
+from transformers import BertModel, BertTokenizer, set_seed
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from ner_tutorial import CONLL_SCHEME, LabelScheme, load_corpus, load_tokenizer
@@ -81,16 +82,7 @@ def tiny_checkpoint(tmp_path_factory, newswire) -> str:
         vocab={piece: i for i, piece in enumerate(pieces)}, do_lower_case=False, model_max_length=128
     )
     set_seed(0)
-    model = BertModel(
-        BertConfig(
-            vocab_size=len(pieces),
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=64,
-            max_position_embeddings=128,
-        )
-    )
+    model = BertModel(tiny_bert_config(len(pieces), positions=128))
     folder = tmp_path_factory.mktemp("tiny-bert")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -84,24 +84,32 @@ def vocabulary() -> list[str]:
     return list(dict.fromkeys([*special, *letters, *("##" + c for c in letters), *words]))
 
 
+def tiny_bert_config(vocab_size: int, positions: int, **more):
+    """Two layers of width 32: the size of every encoder that the tests train or load."""
+    from transformers import BertConfig
+
+    return BertConfig(
+        vocab_size=vocab_size,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=positions,
+        **more,
+    )
+
+
 def write_bert(folder: Path, *, pieces: list[str] | None = None, tokenizer_files: bool = True) -> Path:
     """A folder with a miniature BERT (width 32, 2 layers, 512 positions) and vocab.txt.
 
     With ``tokenizer_files``, what today's Hub folders hold beside it: tokenizer.json and tokenizer_config.json.
     """
-    from transformers import BertConfig, BertForMaskedLM, BertTokenizer, set_seed
+    from transformers import BertForMaskedLM, BertTokenizer, set_seed
 
     pieces = pieces or vocabulary()
     folder.mkdir(parents=True, exist_ok=True)
     set_seed(0)
-    config = BertConfig(
-        vocab_size=len(pieces),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=512,
-    )
+    config = tiny_bert_config(len(pieces), positions=512)
     BertForMaskedLM(config).save_pretrained(folder)  # the real bert-base-cased carries this head too
     if tokenizer_files:
         known = {piece: number for number, piece in enumerate(pieces)}

@@ -12,10 +12,11 @@ import torch
 from datasets import DatasetDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from miniature import tiny_bert_config
 from safetensors.torch import load_file
 from seqeval.metrics import accuracy_score, f1_score
 from test_inference import NAMES, WORDS, save_lookup_model
-from transformers import AutoModelForTokenClassification, BertConfig, BertModel, set_seed
+from transformers import AutoModelForTokenClassification, BertModel, set_seed
 
 from ner_tutorial import (
     CONLL_SCHEME,
@@ -80,10 +81,9 @@ def save_encoder(folder: Path, lookup: str, dropout: float = 0.1) -> str:
     """An untrained two-layer encoder over the same vocabulary: its classification head is made when training starts."""
     tokenizer = load_tokenizer(lookup)
     set_seed(0)
-    config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        max_position_embeddings=64, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
-    )  # fmt: skip
+    config = tiny_bert_config(
+        len(tokenizer), positions=64, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout
+    )
     BertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
@@ -274,7 +274,7 @@ def test_only_the_last_checkpoint_keeps_what_resuming_needs(results, loop):
 FALLING = {
     "learning_rate": 0.03,
     "epochs": 6,
-    "profile": dataclasses.replace(get_profile("quick"), warmup_ratio=0.1, batch_size=16),
+    "profile": dataclasses.replace(get_profile("quick"), warmup_ratio=0.1),
 }
 
 
