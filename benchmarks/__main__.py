@@ -11,7 +11,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 
 import torch
 
-from benchmarks import gpu, reading, targets, training
+from benchmarks import gpu, reading, steps, targets, training
 from benchmarks.common import machine, say
 from ner_tutorial.book import trained_model
 
@@ -22,11 +22,11 @@ PARTS = {
     "tokenising": lambda: reading.tokenising(),
     "prediction": lambda: reading.prediction(trained_model().model_dir),
     "evaluation": lambda: reading.evaluation(trained_model().model_dir),
-    "breakdown": lambda: training.breakdown(),
-    "steps": lambda: training.one_change_at_a_time(),
-    "compiling": lambda: training.compiling(),
-    "growth": lambda: training.growth(),
-    "memory": lambda: training.memory(),
+    "breakdown": lambda: steps.breakdown(),
+    "steps": lambda: steps.one_change_at_a_time(),
+    "compiling": lambda: steps.compiling(),
+    "growth": lambda: steps.growth(),
+    "memory": lambda: steps.memory(),
     "training": lambda: training.paired_seeds(),
 }
 if torch.cuda.is_available():

@@ -1,6 +1,7 @@
 """Compare ways of doing one thing: in one run, alternating, by the median of the ratio within each round."""
 
 import gc
+import multiprocessing
 import platform
 import statistics
 import sys
@@ -49,6 +50,40 @@ def alternate(variants: Mapping[str, Callable[[], object]], rounds: int) -> dict
         for name, value in times.items():
             ratios[name].append(times[baseline] / value)
     return {name: summarise(values) for name, values in ratios.items()}
+
+
+class Apart:
+    """A function in a process of its own: ``make(...)`` makes it there, and each call calls it there.
+
+    What one variant does to its process then meets no other: ``keep_freed_memory`` holds for a whole process, and
+    how the C library treats freed memory depends on what the process freed before.
+    """
+
+    def __init__(self, make: Callable[..., Callable], *arguments, **options):
+        context = multiprocessing.get_context("spawn")
+        self.connection, other = context.Pipe()
+        self.process = context.Process(target=_serve, args=(other, make, arguments, options), daemon=True)
+        self.process.start()
+        other.close()  # so that the end of the process ends the connection
+
+    def __call__(self, *arguments):
+        self.connection.send(arguments)
+        return self.connection.recv()
+
+    def close(self) -> None:
+        self.connection.close()
+        self.process.join()
+
+
+def _serve(connection, make, arguments, options) -> None:
+    function = make(*arguments, **options)
+    while True:
+        try:
+            call = connection.recv()
+        except EOFError:
+            return
+        connection.send(function(*call))
+        gc.collect()
 
 
 def as_rows(ratios: Mapping[str, Ratio]) -> dict[str, dict]:

@@ -4,6 +4,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import plain
@@ -101,4 +102,4 @@ def import_time(rounds: int = 7) -> dict:
 
     extra = [start("import ner_tutorial") - start("pass") for _ in range(rounds)]
     say(f"import: {statistics.median(extra):.3f} s")
-    return {"seconds": as_rows({"": summarise(extra)})[""]}
+    return {"seconds": asdict(summarise(extra))}

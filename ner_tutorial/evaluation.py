@@ -114,7 +114,7 @@ class Evaluation:
         }
 
 
-def predict_rows(model, rows, tokenizer, batch_size: int = 64, accelerator=None) -> tuple[list[list[int]], float]:
+def predict_rows(model, rows, tokenizer, batch_size: int = 32, accelerator=None) -> tuple[list[list[int]], float]:
     """Predicted label ids of each row, in order, and the mean loss over the counted labels.
 
     With an ``accelerator`` of several processes, each takes its share of the batches, and every process returns the
@@ -202,7 +202,7 @@ def evaluate_model(
     tokenizer,
     scheme: LabelScheme = CONLL_SCHEME,
     *,
-    batch_size: int = 64,
+    batch_size: int = 32,
     max_length: int | None = None,
     stride: int | None = None,
     accelerator=None,

@@ -66,6 +66,28 @@ def cpu_is_faster_in_bf16() -> bool:
     return bfloat16 < 0.75 * float32
 
 
+@functools.cache
+def keep_freed_memory() -> bool:
+    """Ask the C library to keep the memory that PyTorch frees, for the rest of the program. True if it does.
+
+    The GNU C library hands large freed blocks back to the system (above 32 MB always, below that sometimes), and the
+    system clears each page when it hands it out again. A training step on a CPU frees and takes as many bytes as the
+    model has, several times over: chapter 9 measures what that costs. With this, the program holds until its end what
+    it took at its peak.
+
+    Setting ``MALLOC_MMAP_THRESHOLD_`` and ``MALLOC_TRIM_THRESHOLD_`` before Python starts does the same (glibc manual,
+    "Malloc Tunable Parameters"). Other C libraries have no such setting.
+    """
+    import ctypes
+    import platform
+
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    trim_threshold, mmap_threshold = -1, -3  # from malloc.h
+    return all(mallopt(option, 2**30) for option in (mmap_threshold, trim_threshold))
+
+
 def _cpu_name() -> str:
     import platform
 

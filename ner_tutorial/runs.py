@@ -68,6 +68,12 @@ def write_json(path: Path, content) -> None:
     partial.replace(path)
 
 
+def recorded_precision(folder: str | Path) -> str | None:
+    """The number format of the run in ``folder``, or ``None`` if there is no run."""
+    record = Path(folder) / RUN_FILE
+    return json.loads(record.read_text(encoding="utf-8")).get("precision") if record.is_file() else None
+
+
 def claim_folder(folder: str | Path, settings: TrainingSettings, resume: bool) -> Path:
     """Make ``folder`` the home of this run, or find that it already is.
 

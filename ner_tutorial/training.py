@@ -23,7 +23,7 @@ from ner_tutorial.corpus import load_corpus, take
 from ner_tutorial.dropout import use_byte_dropout
 from ner_tutorial.embeddings import restore_embeddings, trim_embeddings
 from ner_tutorial.evaluation import EvaluationSet, encode_for_evaluation, evaluate_model, predict_rows
-from ner_tutorial.hardware import Hardware, detect_hardware
+from ner_tutorial.hardware import Hardware, detect_hardware, keep_freed_memory
 from ner_tutorial.labels import IGNORED_LABEL, LabelScheme
 from ner_tutorial.metrics import Scores, TypeScore, score_labels
 from ner_tutorial.profiles import Profile, get_profile
@@ -38,6 +38,7 @@ from ner_tutorial.runs import (
     corpus_fingerprint,
     drop_cut_off_checkpoints,
     drop_training_state,
+    recorded_precision,
     write_json,
 )
 
@@ -166,9 +167,12 @@ def _prepare(
         raise ValueError(f"unknown batching {batching!r}; choose tokens or sentences")
     source = corpus if corpus is not None else profile.corpus
     splits = source if isinstance(source, Mapping) else load_corpus(source)
+    if resume and precision is None:
+        # The default may have been found by timing (hardware.py); a run goes on in the format that it began in.
+        precision = recorded_precision(output_dir)
     hardware = detect_hardware(precision)
     state = PartialState(cpu=hardware.device == "cpu")
-    # The format may have been found by timing (hardware.py): one process decides for all.
+    # For the same reason, one process decides for all.
     hardware = replace(hardware, precision=broadcast_object_list([hardware.precision])[0])
     settings = TrainingSettings(
         loop=loop,
@@ -217,6 +221,8 @@ def _prepare(
         drop_cut_off_checkpoints(folder)
     state.wait_for_everyone()
 
+    if hardware.device == "cpu":
+        keep_freed_memory()
     length = min(settings.max_length, tokenizer.model_max_length)
     rows = training_rows(train, tokenizer, scheme, length, min(settings.stride, length // 4))
     batches = EpochBatches(

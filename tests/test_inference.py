@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertConfig, BertForTokenClassification, BertModel, BertTokenizer, pipeline
+from transformers.pipelines.token_classification import AggregationStrategy
 
 from ner_tutorial import CONLL_SCHEME, EntitySpan, LabelScheme, Tagger, load_tagger, sentences_to_dataset
 from ner_tutorial.conll import Sentence
@@ -322,3 +323,40 @@ def test_scoring_on_other_labels_is_refused(tagger):
 def test_the_default_stride_is_a_quarter_of_the_window(model_dir, tagger):
     assert tagger.tokenizer.model_max_length == 64
     assert (tagger.stride, load_tagger(model_dir, stride=5).stride) == (16, 5)
+
+
+PIECES_WITHOUT_SPACE = ["the", "Nora", "Velt", "Oslo", "Zan", "Zanzibar", "Blackburn", "of", ",", "."]
+
+
+@pytest.fixture(scope="module", params=["simple", "first", "average", "max"])
+def by_strategy(request, model_dir) -> Tagger:
+    return load_tagger(model_dir, aggregation_strategy=request.param, precision="no")
+
+
+@given(
+    words=st.lists(st.tuples(st.sampled_from(PIECES_WITHOUT_SPACE), st.booleans()), max_size=14),
+    answers=st.lists(st.sampled_from([0, 0, 0, 0, 1, 2, 3, 4, 5, 6]), min_size=64, max_size=64),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40)
+def test_tokens_that_are_passed_over_change_no_entity(by_strategy, words, answers, seed):
+    """Whatever the model answers for each token, with and without spaces: an aggregation that sees all finds the same."""
+    text = "".join(word + " " * space for word, space in words)
+    windows = by_strategy.tokenizer([text], return_offsets_mapping=True, return_special_tokens_mask=True)
+    count = len(windows["input_ids"][0])
+    logits = torch.randn(count, CONLL_SCHEME.num_labels, generator=torch.Generator().manual_seed(seed))
+    logits[range(count), answers[:count]] += 3
+    everything = {
+        "logits": logits[None],
+        "sentence": text,
+        "input_ids": windows["input_ids"],
+        "offset_mapping": windows["offset_mapping"],
+        "special_tokens_mask": torch.tensor(windows["special_tokens_mask"]),
+    }
+    expected = by_strategy.pipeline.postprocess(
+        [everything], aggregation_strategy=AggregationStrategy(by_strategy.aggregation_strategy)
+    )
+    found = by_strategy._spans(text, windows, [(0, logits)])
+    assert [(e.type, e.start, e.end, e.score) for e in found] == [
+        (e["entity_group"], e["start"], e["end"], pytest.approx(float(e["score"]))) for e in expected
+    ]
