@@ -180,8 +180,8 @@ class Tagger:
 def _near_entities(inside: np.ndarray, offsets: Sequence[tuple[int, int]], special: Sequence[int]) -> np.ndarray:
     """Which tokens the aggregation must see, as booleans of shape (tokens,): the others are ``O`` whatever it does.
 
-    A word whose pieces are all ``O`` is ``O`` by every strategy. Words are seen whole, and so are the words before and
-    after an entity, which keep two entities apart. A word here is a run of tokens without a gap in the text: what any
+    A word whose pieces are all ``O`` is ``O`` by every strategy. Words are seen whole, and so is the word after an
+    entity, which keeps it apart from the next one. A word here is a run of tokens without a gap in the text: what any
     tokenizer calls a word lies within one.
 
     Args:
@@ -193,11 +193,10 @@ def _near_entities(inside: np.ndarray, offsets: Sequence[tuple[int, int]], speci
     ordinary = np.array(special) == 0
     starts_word = np.ones(len(spans), dtype=bool)
     starts_word[1:] = (spans[1:, 0] != spans[:-1, 1]) | ~ordinary[1:] | ~ordinary[:-1]
-    word = np.cumsum(starts_word)  # from 1, so that 0 and the last are never a word
+    word = np.cumsum(starts_word)
     seen = np.zeros(word[-1] + 2, dtype=bool)
     touched = word[inside & ordinary]
-    for neighbour in (-1, 0, 1):
-        seen[touched + neighbour] = True
+    seen[touched] = seen[touched + 1] = True
     return seen[word] & ordinary
 
 
