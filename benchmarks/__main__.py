@@ -27,6 +27,7 @@ PARTS = {
     "compiling": lambda: steps.compiling(),
     "growth": lambda: steps.growth(),
     "memory": lambda: steps.memory(),
+    "runs": lambda: training.whole_runs(),
     "training": lambda: training.paired_seeds(),
 }
 if torch.cuda.is_available():

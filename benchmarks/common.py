@@ -36,17 +36,21 @@ def seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def alternate(variants: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Ratio]:
+def alternate(
+    variants: Mapping[str, Callable[[], object]], rounds: int, measure: Callable[[Callable], float] | None = None
+) -> dict[str, Ratio]:
     """Run every variant once a round, the first as the baseline, and compare within the round.
 
-    Each variant runs once before, unmeasured: the first call compiles and fills caches.
+    Each variant runs once before, unmeasured: the first call compiles and fills caches. ``measure`` calls a variant
+    and returns its seconds; default, ``seconds``.
     """
+    measure = measure or seconds
     for function in variants.values():
         function()
     baseline = next(iter(variants))
     ratios: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(rounds):
-        times = {name: seconds(function) for name, function in variants.items()}
+        times = {name: measure(function) for name, function in variants.items()}
         for name, value in times.items():
             ratios[name].append(times[baseline] / value)
     return {name: summarise(values) for name, values in ratios.items()}

@@ -12,7 +12,7 @@ from datasets import concatenate_datasets
 from transformers import DataCollatorForTokenClassification, get_scheduler, set_seed
 
 from benchmarks import plain
-from benchmarks.common import Apart, say, summarise
+from benchmarks.common import Apart, alternate, as_rows, say, summarise
 from benchmarks.steps import BUDGET, CHECKPOINT, Stepper, cpu_dtype, grouped_batches, newswire_rows
 from ner_tutorial.batching import token_budget_batches
 from ner_tutorial.checkpoints import load_model
@@ -92,23 +92,67 @@ def _recipe(sentences: int, epochs: int) -> Callable[[int], tuple[float, float]]
     return run
 
 
+LOOPS = {"loop": train_with_accelerate, "Trainer": train_with_trainer}
+
+
+def _loops() -> dict[str, tuple[Callable, str | None]]:
+    """The package's two training functions, each in the machine's fast format and in float32."""
+    found = {name: (run, None) for name, run in LOOPS.items()}
+    if cpu_dtype() is not None:
+        found |= {f"{name}, float32": (run, "no") for name, run in LOOPS.items()}
+    return found
+
+
+def _training_corpus(sentences: int):
+    """The loops validate after each epoch. Neither that nor saving is in their time; the recipe does neither."""
+    corpus = load_corpus("newswire")
+    return type(corpus)({split: take(corpus[split], sentences if split == "train" else 64) for split in corpus})
+
+
+def _seconds_of_recipe(sentences: int) -> Callable[[], float]:
+    tokenizer, rows = newswire_rows(sentences)
+    return lambda: plain.train(rows, tokenizer, CHECKPOINT, 1, RECIPE_LEARNING_RATE, seed=1)[1]
+
+
+def _seconds_of_loop(name: str, sentences: int) -> Callable[[], float]:
+    run, precision = _loops()[name]
+    corpus, profile = _training_corpus(sentences), get_profile("quick")
+
+    def train() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            result = run(
+                Path(folder) / "run", corpus=corpus, profile=profile, epochs=1, precision=precision, progress=False
+            )
+        return result.train_runtime_s
+
+    return train
+
+
+def whole_runs(sentences: int = SENTENCES, rounds: int = 5) -> dict:
+    """The training seconds of the package's two functions against the recipe's: one epoch each, in turn.
+
+    ``paired_seeds`` has ratios too, of runs that are minutes apart; a machine that changes its pace moves those.
+    """
+    runs = {"recipe": Apart(_seconds_of_recipe, sentences)}
+    runs |= {name: Apart(_seconds_of_loop, name, sentences) for name in _loops()}
+    ratios = as_rows(alternate(runs, rounds, measure=lambda run: run()))
+    for run in runs.values():
+        run.close()
+    return {"sentences": sentences, "variants": ratios}
+
+
 def paired_seeds(sentences: int = SENTENCES, epochs: int = EPOCHS, seeds=SEEDS) -> dict:
     """The recipe, the two loops of the package, and other ways of making batches: time ratio and F1, seed by seed.
 
     F1 is that of the last epoch's weights, in every row, on the validation and the test split together: twice the
     sentences halve the variance.
     """
-    corpus = load_corpus("newswire")
-    profile = get_profile("quick")
+    part, profile = _training_corpus(sentences), get_profile("quick")
     tokenizer, rows = newswire_rows(sentences)
     held_out = _held_out(tokenizer)
     # The loops set how their process treats freed memory, which the recipe does not.
     recipe = Apart(_recipe, sentences, epochs)
-    # The loops validate after each epoch. Neither that nor saving is in their time; the recipe does neither.
-    part = type(corpus)({split: take(corpus[split], sentences if split == "train" else 64) for split in corpus})
-    loops = {"loop": (train_with_accelerate, None), "Trainer": (train_with_trainer, None)}
-    if cpu_dtype() is not None:
-        loops |= {"loop, float32": (train_with_accelerate, "no"), "Trainer, float32": (train_with_trainer, "no")}
+    loops = _loops()
     found: dict[str, dict[str, list[float]]] = {name: {"f1": [], "ratio": []} for name in ("recipe", *loops, *WAYS)}
 
     def note(name: str, f1: float, ratio: float) -> None:
