@@ -28,19 +28,22 @@ def token_budget_batches(lengths: Sequence[int], budget: int, seed: int, chunk: 
         chunk: how many rows are sorted together. Larger means less padding and less chance in what meets in a batch.
     """
     random = np.random.default_rng(seed)
-    order = random.permutation(len(lengths))
+    order = random.permutation(len(lengths)).tolist()
     batches: list[list[int]] = []
     for start in range(0, len(order), chunk):
-        batch: list[int] = []
-        for index in sorted(order[start : start + chunk].tolist(), key=lambda i: lengths[i]):
-            # Sorted ascending: the new row is the longest, so it sets the width of the batch.
-            if batch and (len(batch) + 1) * lengths[index] > budget:
-                batches.append(batch)
-                batch = []
-            batch.append(index)
-        if batch:
-            batches.append(batch)
+        batches += sorted_batches(order[start : start + chunk], lengths, budget)
     return [batches[i] for i in random.permutation(len(batches))]
+
+
+def sorted_batches(rows: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """``rows`` sorted by length, the shortest first, and cut into batches within ``budget`` tokens, padding included."""
+    batches: list[list[int]] = []
+    for index in sorted(rows, key=lambda i: lengths[i]):
+        # Sorted ascending: the new row is the longest, so it sets the width of the batch.
+        if not batches or (len(batches[-1]) + 1) * lengths[index] > budget:
+            batches.append([])
+        batches[-1].append(index)
+    return batches
 
 
 def sentence_batches(count: int, batch_size: int, seed: int) -> list[list[int]]:

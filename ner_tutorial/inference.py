@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ner_tutorial.batching import TOKENS_A_SENTENCE, sorted_batches
 from ner_tutorial.labels import LabelScheme
 
 STRATEGIES = ("none", "simple", "first", "average", "max")
@@ -68,16 +69,20 @@ class Tagger:
         """The entities of one text, in order. An empty text has none."""
         return self.predict([text])[0]
 
-    def predict(self, texts: Sequence[str], batch_size: int = 32) -> list[list[EntitySpan]]:
+    def predict(self, texts: Sequence[str], batch_size: int = 48) -> list[list[EntitySpan]]:
         """The entities of each text, in the order of the texts.
 
         Args:
             texts: any number of strings.
-            batch_size: windows of similar length that go through the model together.
+            batch_size: windows of similar length that go through the model together, counted as in training: a batch
+                has ``batch_size`` times 16 tokens, so many short windows or a few long ones.
 
         Raises:
             TypeError: ``texts`` is one string, or an item is not a string.
+            ValueError: ``batch_size`` is less than 1.
         """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if isinstance(texts, str):
             raise TypeError("predict takes a list of texts; call the tagger itself with one text")
         texts = list(texts)
@@ -96,57 +101,62 @@ class Tagger:
             return_offsets_mapping=True,
             return_special_tokens_mask=True,
         )
-        logits = self._logits(windows, batch_size)
+        scores = self._scores(windows, batch_size)
         of_text: dict[int, list[int]] = {}
         for window, source in enumerate(windows["overflow_to_sample_mapping"]):
             of_text.setdefault(filled[source], []).append(window)
         for index, numbers in of_text.items():
-            found[index] = self._spans(texts[index], windows, [(number, logits[number]) for number in numbers])
+            found[index] = self._spans(texts[index], windows, [(number, *scores[number]) for number in numbers])
         return found
 
-    def _logits(self, windows, batch_size: int) -> list:
-        """Scores of each window, of shape (tokens, labels): sorted for the model, returned in the order of the windows."""
+    def _scores(self, windows, batch_size: int) -> list[tuple]:
+        """Of each window, in the order of the windows, the logits and which tokens are not ``O`` by their best label.
+
+        Tensors of shape (tokens, labels) and arrays of booleans of shape (tokens,). The model sees the windows sorted.
+        """
         import torch
 
         names = [name for name in self.tokenizer.model_input_names if name in windows]
-        order = sorted(range(len(windows["input_ids"])), key=lambda i: len(windows["input_ids"][i]))
-        logits: list = [None] * len(order)
+        lengths = [len(row) for row in windows["input_ids"]]
+        found: list = [None] * len(lengths)
         fill = {"input_ids": self.tokenizer.pad_token_id or 0, "token_type_ids": self.tokenizer.pad_token_type_id}
         with torch.inference_mode():
-            for start in range(0, len(order), batch_size):
-                chosen = order[start : start + batch_size]
+            for chosen in sorted_batches(range(len(lengths)), lengths, batch_size * TOKENS_A_SENTENCE):
                 # As the tokenizer's pad, which takes as long for one short text as a quarter of an int8 model.
-                width = len(windows["input_ids"][chosen[-1]])
+                width = lengths[chosen[-1]]
                 batch = {
                     name: torch.tensor([row + [fill.get(name, 0)] * (width - len(row)) for row in rows])
                     for name in names
                     for rows in [[windows[name][i] for i in chosen]]
                 }
                 batch = {name: tensor.to(self.model.device) for name, tensor in batch.items()}
-                scores = self.model(**batch).logits.float().cpu()  # (windows, tokens, labels)
-                for row, number in zip(scores, chosen, strict=True):
-                    logits[number] = row[: len(windows["input_ids"][number])]
-        return logits
+                logits = self.model(**batch).logits.float().cpu()  # (windows, tokens, labels)
+                inside = (logits.argmax(-1) != self.scheme.outside_id).numpy()
+                for row, number in enumerate(chosen):
+                    found[number] = logits[row, : lengths[number]], inside[row, : lengths[number]]
+        return found
 
-    def _spans(self, text: str, windows, answers: Sequence[tuple[int, object]]) -> list[EntitySpan]:
+    def _spans(self, text: str, windows, answers: Sequence[tuple]) -> list[EntitySpan]:
         """Entities of one text, by the pipeline's own aggregation, from the scores of its windows."""
         import torch
         from transformers.pipelines.token_classification import AggregationStrategy
 
         outputs = []
-        for number, scores in answers:
+        for number, logits, inside in answers:
+            if not inside.any():
+                continue
             offsets, special = windows["offset_mapping"][number], windows["special_tokens_mask"][number]
-            near = _near_entities(scores.argmax(-1).numpy() != self.scheme.outside_id, offsets, special)
+            near = _near_entities(inside, offsets, special)
             if near.any():
                 outputs.append(
                     {
-                        "logits": scores[None],
+                        "logits": logits[None],
                         "sentence": text,
                         # The pipeline reads these token by token, which is slow from a tensor.
                         "input_ids": [windows["input_ids"][number]],
                         "offset_mapping": [offsets],
                         # The pipeline passes over special tokens, and has less to do for each.
-                        "special_tokens_mask": torch.tensor(~near)[None].int(),
+                        "special_tokens_mask": torch.from_numpy(~near)[None],
                     }
                 )
         if not outputs:

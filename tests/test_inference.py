@@ -162,6 +162,18 @@ def test_erratum_17_longest_text_first_keeps_its_place(tagger):
     ]  # fmt: skip
 
 
+def test_a_batch_is_counted_in_tokens_and_cannot_be_empty(tagger, monkeypatch):
+    shapes = []
+    forward = tagger.model.forward
+    monkeypatch.setattr(
+        tagger.model, "forward", lambda **batch: shapes.append(tuple(batch["input_ids"].shape)) or forward(**batch)
+    )
+    tagger.predict(["Oslo"] * 12 + ["the " * 20] * 3, batch_size=3)  # 48 tokens: 3 a short text, 22 a long one
+    assert shapes == [(12, 3), (2, 22), (1, 22)]
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        tagger.predict(["Oslo"], batch_size=0)
+
+
 # ------------------------------------------------------------------------------------------------------ long texts
 
 
@@ -356,7 +368,8 @@ def test_tokens_that_are_passed_over_change_no_entity(by_strategy, words, answer
     expected = by_strategy.pipeline.postprocess(
         [everything], aggregation_strategy=AggregationStrategy(by_strategy.aggregation_strategy)
     )
-    found = by_strategy._spans(text, windows, [(0, logits)])
+    inside = (logits.argmax(-1) != CONLL_SCHEME.outside_id).numpy()
+    found = by_strategy._spans(text, windows, [(0, logits, inside)])
     assert [(e.type, e.start, e.end, e.score) for e in found] == [
         (e["entity_group"], e["start"], e["end"], pytest.approx(float(e["score"]))) for e in expected
     ]
