@@ -182,12 +182,11 @@ class _PlainAccelerator:
         return {name: tensor.to(self.device) for name, tensor in batch.items()}
 
     def autocast(self):
-        from ner_tutorial.hardware import cpu_is_faster_in_bf16
+        from ner_tutorial.hardware import fast_precision
 
-        kind = self.device.type
-        enabled = kind == "cuda" or (kind == "cpu" and cpu_is_faster_in_bf16())
-        dtype = torch.bfloat16 if kind == "cpu" or torch.cuda.is_bf16_supported() else torch.float16
-        return torch.autocast(kind, dtype=dtype, enabled=enabled)
+        precision = fast_precision(self.device.type)
+        dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+        return torch.autocast(self.device.type, dtype=dtype, enabled=precision != "no")
 
     def pad_across_processes(self, tensor, **_):
         return tensor

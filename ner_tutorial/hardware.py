@@ -99,6 +99,20 @@ def _cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def fast_precision(device: str) -> str:
+    """The number format that a kind of device is fast in: ``bf16``, ``fp16`` or ``no`` (float32).
+
+    Args:
+        device: ``cuda``, ``mps`` or ``cpu``.
+    """
+    import torch
+
+    if device == "cuda":
+        # is_bf16_supported() also counts emulation, which is slower than fp16; units came with compute capability 8.
+        return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp16"
+    return "bf16" if device == "cpu" and cpu_is_faster_in_bf16() else "no"
+
+
 def detect_hardware(precision: str | None = None) -> Hardware:
     """The device to train on and the precision it is fast in. ``precision`` overrides the second.
 
@@ -111,11 +125,8 @@ def detect_hardware(precision: str | None = None) -> Hardware:
         raise ValueError(f"unknown precision {precision!r}; choose bf16, fp16 or no")
     if torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "").lower() not in ("1", "true", "yes"):
         device, name = "cuda", torch.cuda.get_device_name()
-        # is_bf16_supported() also counts emulation, which is slower than fp16; units came with compute capability 8.
-        precision = precision or ("bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp16")
     elif torch.backends.mps.is_available() and not os.environ.get("ACCELERATE_USE_CPU"):
-        device, name, precision = "mps", "Apple GPU", precision or "no"
+        device, name = "mps", "Apple GPU"
     else:
         device, name = "cpu", _cpu_name()
-        precision = precision or ("bf16" if cpu_is_faster_in_bf16() else "no")
-    return Hardware(device, name, precision, torch.get_num_threads())
+    return Hardware(device, name, precision or fast_precision(device), torch.get_num_threads())

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from ner_tutorial import detect_hardware
-from ner_tutorial.hardware import cpu_bf16_instructions, cpu_is_faster_in_bf16
+from ner_tutorial.evaluation import _PlainAccelerator
+from ner_tutorial.hardware import cpu_bf16_instructions, cpu_is_faster_in_bf16, fast_precision
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +78,27 @@ def test_the_format_is_the_machines_unless_one_is_given(slow, chosen, monkeypatc
     assert detect_hardware().precision == chosen
     assert detect_hardware("no").precision == "no"
     assert detect_hardware("bf16").precision == "bf16"
+
+
+@pytest.mark.parametrize(("capability", "chosen"), [((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")])
+def test_a_card_that_only_emulates_bfloat16_computes_in_fp16(capability, chosen, monkeypatch):
+    """A T4, the usual card on Colab, has capability 7.5; asked whether it supports bfloat16, PyTorch says yes."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_, **__: True)
+    assert fast_precision("cuda") == chosen
+    assert fast_precision("mps") == "no"
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype", "enabled"),
+    [("fp16", torch.float16, True), ("bf16", torch.bfloat16, True), ("no", torch.bfloat16, False)],
+)
+def test_evaluation_computes_in_the_format_that_training_would_choose(precision, dtype, enabled, monkeypatch):
+    monkeypatch.setattr("ner_tutorial.hardware.fast_precision", lambda device: precision)
+    with _PlainAccelerator(torch.device("cpu")).autocast():
+        assert torch.is_autocast_enabled("cpu") is enabled
+        assert not enabled or torch.get_autocast_dtype("cpu") == dtype
+    assert not torch.is_autocast_enabled("cpu")
 
 
 def test_an_unknown_format_is_refused_with_the_choices():
