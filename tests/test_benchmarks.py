@@ -79,7 +79,6 @@ def test_the_recorded_f1_belong_to_five_paired_seeds(results):
 # Targets that the record on disk does not reach. Each is named in the closing note, and goes when it is met. On this
 # processor bfloat16 products are at most twice as fast as float32 ones inside a model.
 KNOWN_MISSES = {
-    "predict against the pipeline one at a time",
     "ONNX int8, one at a time",
     "evaluation",
     "loop",
