@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -92,14 +93,13 @@ def _recipe(sentences: int, epochs: int) -> Callable[[int], tuple[float, float]]
     return run
 
 
-LOOPS = {"loop": train_with_accelerate, "Trainer": train_with_trainer}
-
-
-def _loops() -> dict[str, tuple[Callable, str | None]]:
-    """The package's two training functions, each in the machine's fast format and in float32."""
-    found = {name: (run, None) for name, run in LOOPS.items()}
+def _loops() -> dict[str, Callable]:
+    """The package's two training functions with the quick profile, in the machine's fast format and in float32."""
+    functions = {"loop": train_with_accelerate, "Trainer": train_with_trainer}
+    common = {"profile": get_profile("quick"), "progress": False}
+    found = {name: partial(run, **common) for name, run in functions.items()}
     if cpu_dtype() is not None:
-        found |= {f"{name}, float32": (run, "no") for name, run in LOOPS.items()}
+        found |= {f"{name}, float32": partial(run, precision="no", **common) for name, run in functions.items()}
     return found
 
 
@@ -115,15 +115,11 @@ def _seconds_of_recipe(sentences: int) -> Callable[[], float]:
 
 
 def _seconds_of_loop(name: str, sentences: int) -> Callable[[], float]:
-    run, precision = _loops()[name]
-    corpus, profile = _training_corpus(sentences), get_profile("quick")
+    run, corpus = _loops()[name], _training_corpus(sentences)
 
     def train() -> float:
         with tempfile.TemporaryDirectory() as folder:
-            result = run(
-                Path(folder) / "run", corpus=corpus, profile=profile, epochs=1, precision=precision, progress=False
-            )
-        return result.train_runtime_s
+            return run(Path(folder) / "run", corpus=corpus, epochs=1).train_runtime_s
 
     return train
 
@@ -166,17 +162,9 @@ def paired_seeds(sentences: int = SENTENCES, epochs: int = EPOCHS, seeds=SEEDS) 
     for seed in seeds:
         f1, spent = recipe(seed)
         note("recipe", f1, 1.0)
-        for name, (run, precision) in loops.items():
+        for name, run in loops.items():
             with tempfile.TemporaryDirectory() as folder:
-                result = run(
-                    Path(folder) / "run",
-                    corpus=part,
-                    profile=profile,
-                    epochs=epochs,
-                    seed=seed,
-                    precision=precision,
-                    progress=False,
-                )
+                result = run(Path(folder) / "run", corpus=part, epochs=epochs, seed=seed)
                 model = load_model(_last_checkpoint(result.model_dir), CONLL_SCHEME)
                 note(name, score(model), spent / result.train_runtime_s)
         for name, way in WAYS.items():

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ner_tutorial.batching import TOKENS_A_SENTENCE, sorted_batches
 from ner_tutorial.labels import LabelScheme
@@ -75,7 +76,7 @@ class Tagger:
         Args:
             texts: any number of strings.
             batch_size: windows of similar length that go through the model together, counted as in training: a batch
-                has ``batch_size`` times 16 tokens, so many short windows or a few long ones.
+                has ``TOKENS_A_SENTENCE`` times as many tokens, in many short windows or a few long ones.
 
         Raises:
             TypeError: ``texts`` is one string, or an item is not a string.
@@ -114,8 +115,6 @@ class Tagger:
 
         Tensors of shape (tokens, labels) and arrays of booleans of shape (tokens,). The model sees the windows sorted.
         """
-        import torch
-
         names = [name for name in self.tokenizer.model_input_names if name in windows]
         lengths = [len(row) for row in windows["input_ids"]]
         found: list = [None] * len(lengths)
@@ -138,13 +137,10 @@ class Tagger:
 
     def _spans(self, text: str, windows, answers: Sequence[tuple]) -> list[EntitySpan]:
         """Entities of one text, by the pipeline's own aggregation, from the scores of its windows."""
-        import torch
         from transformers.pipelines.token_classification import AggregationStrategy
 
         outputs = []
         for number, logits, inside in answers:
-            if not inside.any():
-                continue
             offsets, special = windows["offset_mapping"][number], windows["special_tokens_mask"][number]
             near = _near_entities(inside, offsets, special)
             if near.any():
@@ -230,7 +226,6 @@ def load_tagger(
         FileNotFoundError: there is no such folder, or it holds no model.
         ValueError: the model has no NER labels, or its weights are damaged.
     """
-    import torch
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForTokenClassification
 

@@ -24,10 +24,10 @@ from torch.utils.data import DataLoader
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
 from ner_tutorial import encode_for_evaluation, evaluate_model, load_corpus, load_tokenizer
 from ner_tutorial.batching import EpochBatches
-from ner_tutorial.hardware import cpu_is_faster_in_bf16
+from ner_tutorial.hardware import fast_precision
 
 model_dir, corpus, out, batch, *sizes = sys.argv[1:]
-accelerator = Accelerator(cpu=True, mixed_precision="bf16" if cpu_is_faster_in_bf16() else "no")
+accelerator = Accelerator(cpu=True, mixed_precision=fast_precision("cpu"))
 test = load_corpus(corpus)["test"]
 tokenizer = load_tokenizer(model_dir)
 model = AutoModelForTokenClassification.from_pretrained(model_dir).eval()
