@@ -28,7 +28,8 @@ PARTS = {
     "growth": lambda: steps.growth(),
     "memory": lambda: steps.memory(),
     "runs": lambda: training.whole_runs(),
-    "training": lambda: training.paired_seeds(),
+    "batches": lambda: training.ways_of_batching(),
+    "training": lambda: training.whole_corpus(),
 }
 if torch.cuda.is_available():
     PARTS["gpu"] = lambda: gpu.comparison()
@@ -39,8 +40,7 @@ def show(name: str, content: dict) -> None:
     rows = dict(content.get("variants", {}))
     say("  " + ", ".join(f"{key} {value}" for key, value in content.items() if key != "variants"))
     for variant, row in rows.items():
-        ratio = row.get("ratio", row)
-        parts = [f"{ratio['median']:.2f}x ({ratio['lowest']:.2f} to {ratio['highest']:.2f})"]
+        parts = [f"{row['median']:.2f}x ({row['lowest']:.2f} to {row['highest']:.2f})"] if "median" in row else []
         keys = ("f1", "f1_mean", "f1_gain", "same_entities", "padding")
         parts += [f"{key} {row[key]}" for key in keys if key in row]
         say(f"  {variant}: " + ", ".join(parts))

@@ -1,10 +1,10 @@
-"""Training: sentences a second and F1 against the original recipe, with paired seeds."""
+"""Training: time and F1 against the original recipe. Time is taken in turns, F1 over paired seeds."""
 
+import math
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,16 +13,16 @@ from datasets import concatenate_datasets
 from transformers import DataCollatorForTokenClassification, get_scheduler, set_seed
 
 from benchmarks import plain
-from benchmarks.common import Apart, alternate, as_rows, say, summarise
-from benchmarks.steps import BUDGET, CHECKPOINT, Stepper, cpu_dtype, grouped_batches, newswire_rows
-from ner_tutorial.batching import token_budget_batches
+from benchmarks.common import Apart, alternate, as_rows, say
+from benchmarks.steps import CHECKPOINT, RECIPE_BUDGET, Stepper, cpu_dtype, grouped_batches, newswire_rows
+from ner_tutorial.batching import EpochBatches, sentence_batches, token_budget_batches
 from ner_tutorial.checkpoints import load_model
 from ner_tutorial.corpus import load_corpus, take
 from ner_tutorial.dropout import use_byte_dropout
 from ner_tutorial.embeddings import trim_embeddings
 from ner_tutorial.evaluation import encode_for_evaluation, evaluate_model
 from ner_tutorial.labels import CONLL_SCHEME, IGNORED_LABEL
-from ner_tutorial.profiles import get_profile
+from ner_tutorial.profiles import Profile, get_profile
 from ner_tutorial.training import parameter_groups, train_with_accelerate, train_with_trainer
 
 SENTENCES, EPOCHS = 800, 3
@@ -38,19 +38,34 @@ class Way:
     """From row lengths and a seed to batches."""
     summed: bool
     """Divide the summed loss by one constant, instead of taking each batch's mean."""
+    warmup_ratio: float = 0.0
+    """The share of the steps over which the learning rate rises from 0."""
 
 
 WAYS = {
     "grouped by length, batches of 8, mean loss": Way(lambda lengths, seed: grouped_batches(lengths, 8, seed), False),
     "grouped by length, batches of 8, summed loss": Way(lambda lengths, seed: grouped_batches(lengths, 8, seed), True),
-    f"budget of {4 * BUDGET} tokens, summed loss, same learning rate": Way(
-        lambda lengths, seed: token_budget_batches(lengths, 4 * BUDGET, seed), True
+    f"budget of {4 * RECIPE_BUDGET} tokens, summed loss, same learning rate": Way(
+        lambda lengths, seed: token_budget_batches(lengths, 4 * RECIPE_BUDGET, seed), True
     ),
+}
+
+WARMUP_RATIO = 0.1
+
+RECIPE_WARMED_UP = {
+    "recipe, with warm-up": Way(
+        lambda lengths, seed: sentence_batches(len(lengths), plain.BATCH_SIZE, seed),
+        summed=False,
+        warmup_ratio=WARMUP_RATIO,
+    )
 }
 
 
 def fit(way: Way, rows, tokenizer, epochs: int, seed: int):
-    """Fine-tune in one way, and otherwise as the recipe, made fast: fused, trimmed, in the machine's fast format."""
+    """Fine-tune in one way, and otherwise as the recipe, made fast: fused, trimmed, in the machine's fast format.
+
+    Returns the model and the number of steps.
+    """
     lengths = [len(row["input_ids"]) for row in rows]
     counted = sum(label != IGNORED_LABEL for row in rows for label in row["labels"])
     plans = [way.batches(lengths, 1000 * seed + epoch) for epoch in range(epochs)]
@@ -60,15 +75,15 @@ def fit(way: Way, rows, tokenizer, epochs: int, seed: int):
     use_byte_dropout(model)
     collate = DataCollatorForTokenClassification(tokenizer)
     optimizer = torch.optim.AdamW(parameter_groups(model, 0.01), lr=RECIPE_LEARNING_RATE, fused=True)
-    schedule = get_scheduler("linear", optimizer, 0, sum(map(len, plans)))
+    steps = sum(map(len, plans))
+    schedule = get_scheduler("linear", optimizer, math.ceil(steps * way.warmup_ratio), steps)
     step = Stepper(model, optimizer, None, cpu_dtype())
-    started = time.perf_counter()
     for plan in plans:
         step.divisor = counted / len(plan) if way.summed else None
         for batch in plan:
             step(collate([rows[i] for i in batch]))
             schedule.step()
-    return model.eval(), time.perf_counter() - started
+    return model.eval(), steps
 
 
 def _last_checkpoint(run: Path) -> Path:
@@ -82,28 +97,28 @@ def _held_out(tokenizer):
     return encode_for_evaluation(both, tokenizer, CONLL_SCHEME, profile.max_length, profile.stride)
 
 
-def _recipe(sentences: int, epochs: int) -> Callable[[int], tuple[float, float]]:
+def _recipe(sentences: int | None, epochs: int) -> Callable[[int], float]:
     tokenizer, rows = newswire_rows(sentences)
     held_out = _held_out(tokenizer)
 
-    def run(seed: int) -> tuple[float, float]:
-        model, spent = plain.train(rows, tokenizer, CHECKPOINT, epochs, RECIPE_LEARNING_RATE, seed)
-        return evaluate_model(model, held_out, tokenizer).scores.f1, spent
+    def run(seed: int) -> float:
+        model, _ = plain.train(rows, tokenizer, CHECKPOINT, epochs, RECIPE_LEARNING_RATE, seed)
+        return evaluate_model(model, held_out, tokenizer).scores.f1
 
     return run
 
 
-def _loops() -> dict[str, Callable]:
+def _loops(profile: Profile | None = None) -> dict[str, Callable]:
     """The package's two training functions with the quick profile, in the machine's fast format and in float32."""
     functions = {"loop": train_with_accelerate, "Trainer": train_with_trainer}
-    common = {"profile": get_profile("quick"), "progress": False}
+    common = {"profile": profile or get_profile("quick"), "progress": False}
     found = {name: partial(run, **common) for name, run in functions.items()}
     if cpu_dtype() is not None:
         found |= {f"{name}, float32": partial(run, precision="no", **common) for name, run in functions.items()}
     return found
 
 
-def _training_corpus(sentences: int):
+def _training_corpus(sentences: int | None):
     """The loops validate after each epoch. Neither that nor saving is in their time; the recipe does neither."""
     corpus = load_corpus("newswire")
     return type(corpus)({split: take(corpus[split], sentences if split == "train" else 64) for split in corpus})
@@ -127,7 +142,7 @@ def _seconds_of_loop(name: str, sentences: int) -> Callable[[], float]:
 def whole_runs(sentences: int = SENTENCES, rounds: int = 5) -> dict:
     """The training seconds of the package's two functions against the recipe's: one epoch each, in turn.
 
-    ``paired_seeds`` has ratios too, of runs that are minutes apart; a machine that changes its pace moves those.
+    The runs of ``whole_corpus`` are minutes apart. A machine that changes its pace moves the ratio of such runs.
     """
     runs = {"recipe": Apart(_seconds_of_recipe, sentences)}
     runs |= {name: Apart(_seconds_of_loop, name, sentences) for name in _loops()}
@@ -137,51 +152,78 @@ def whole_runs(sentences: int = SENTENCES, rounds: int = 5) -> dict:
     return {"sentences": sentences, "variants": ratios}
 
 
-def paired_seeds(sentences: int = SENTENCES, epochs: int = EPOCHS, seeds=SEEDS) -> dict:
-    """The recipe, the two loops of the package, and other ways of making batches: time ratio and F1, seed by seed.
+def ways_of_batching() -> dict:
+    """Ways of making batches against the recipe's, on a part of the corpus; the package's is the loop.
+
+    Nothing but the batches differs. So few sentences make few steps an epoch, so the loop gets a budget with which it
+    makes no fewer than the recipe.
+    """
+    profile = replace(
+        get_profile("quick"),
+        batch_size=plain.BATCH_SIZE,
+        learning_rate=RECIPE_LEARNING_RATE,
+        warmup_ratio=0.0,
+    )
+    return _paired_seeds(SENTENCES, profile, {"loop": _loops(profile)["loop"]}, WAYS)
+
+
+def whole_corpus() -> dict:
+    """The package's loop with the quick profile against the recipe, on all of its training sentences.
+
+    Trainer is not trained here: it learns the same weights as the loop, bit for bit, as the tests check. A warm-up is
+    tried in rows of its own, for the recipe and for the loop.
+    """
+    profile = get_profile("quick")
+    loops = {name: run for name, run in _loops(profile).items() if name.startswith("loop")}
+    loops["loop, with warm-up"] = _loops(replace(profile, warmup_ratio=WARMUP_RATIO))["loop"]
+    return _paired_seeds(profile.train_sentences, profile, loops, RECIPE_WARMED_UP)
+
+
+def _paired_seeds(sentences: int | None, profile: Profile, loops: dict[str, Callable], ways: dict[str, Way]) -> dict:
+    """The recipe, loops of the package with the batches of ``profile``, and other ways of training: F1, seed by seed.
 
     F1 is that of the last epoch's weights, in every row, on the validation and the test split together: twice the
     sentences halve the variance.
     """
-    part, profile = _training_corpus(sentences), get_profile("quick")
+    part = _training_corpus(sentences)
     tokenizer, rows = newswire_rows(sentences)
+    lengths = [len(row["input_ids"]) for row in rows]
     held_out = _held_out(tokenizer)
     # The loops set how their process treats freed memory, which the recipe does not.
-    recipe = Apart(_recipe, sentences, epochs)
-    loops = _loops()
-    found: dict[str, dict[str, list[float]]] = {name: {"f1": [], "ratio": []} for name in ("recipe", *loops, *WAYS)}
+    recipe = Apart(_recipe, sentences, EPOCHS)
+    found: dict[str, dict[str, list]] = {name: {"f1": [], "steps": []} for name in ("recipe", *loops, *ways)}
 
-    def note(name: str, f1: float, ratio: float) -> None:
+    def note(name: str, f1: float, steps: int) -> None:
         found[name]["f1"].append(f1)
-        found[name]["ratio"].append(ratio)
-        say(f"  seed {seed}, {name}: {ratio:.2f}x, F1 {f1:.4f}")
+        found[name]["steps"].append(steps)
+        say(f"  seed {seed}, {name}: F1 {f1:.4f}")
 
     def score(model) -> float:
         return evaluate_model(model, held_out, tokenizer).scores.f1
 
-    for seed in seeds:
-        f1, spent = recipe(seed)
-        note("recipe", f1, 1.0)
+    for seed in SEEDS:
+        note("recipe", recipe(seed), EPOCHS * math.ceil(len(rows) / plain.BATCH_SIZE))
         for name, run in loops.items():
             with tempfile.TemporaryDirectory() as folder:
-                result = run(Path(folder) / "run", corpus=part, epochs=epochs, seed=seed)
+                result = run(Path(folder) / "run", corpus=part, epochs=EPOCHS, seed=seed)
                 model = load_model(_last_checkpoint(result.model_dir), CONLL_SCHEME)
-                note(name, score(model), spent / result.train_runtime_s)
-        for name, way in WAYS.items():
-            model, taken = fit(way, rows, tokenizer, epochs, seed)
-            note(name, score(model), spent / taken)
+                steps = EPOCHS * len(EpochBatches(lengths, profile.batch_size, EPOCHS, seed))
+                note(name, score(model), steps)
+        for name, way in ways.items():
+            model, steps = fit(way, rows, tokenizer, EPOCHS, seed)
+            note(name, score(model), steps)
     recipe.close()
     baseline = found["recipe"]["f1"]
     return {
-        "sentences": sentences,
+        "sentences": len(part["train"]),
         "held_out_sentences": len(held_out.references),
-        "epochs": epochs,
-        "seeds": list(seeds),
+        "epochs": EPOCHS,
+        "seeds": list(SEEDS),
         "recipe": {"batch_size": plain.BATCH_SIZE, "learning_rate": RECIPE_LEARNING_RATE},
-        "package": {"batch_size": profile.batch_size, "learning_rate": profile.learning_rate},
+        "package": {name: getattr(profile, name) for name in ("batch_size", "learning_rate", "warmup_ratio")},
         "variants": {
             name: {
-                "ratio": asdict(summarise(values["ratio"])),
+                "steps": values["steps"],
                 "f1": [round(value, 4) for value in values["f1"]],
                 "f1_mean": round(statistics.mean(values["f1"]), 4),
                 "f1_gain": round(statistics.mean(values["f1"]) - statistics.mean(baseline), 4),

@@ -10,8 +10,9 @@ from transformers import BertConfig
 
 from benchmarks import common, gpu, targets
 from benchmarks.__main__ import PARTS, main
-from benchmarks.steps import BUDGET
-from ner_tutorial import CONLL_SCHEME, load_tokenizer
+from benchmarks.steps import BUDGET, newswire_rows
+from ner_tutorial import CONLL_SCHEME, get_profile, load_corpus, load_tokenizer
+from ner_tutorial.batching import EpochBatches
 
 RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results.json"
 
@@ -67,8 +68,9 @@ def test_the_record_holds_every_part_and_names_the_machine(results):
     assert {"processor", "bf16_instructions", "faster_in_bf16", "threads", "torch", "date"} <= set(results["machine"])
 
 
-def test_the_recorded_f1_belong_to_five_paired_seeds(results):
-    training = results["training"]
+@pytest.mark.parametrize("part", ["batches", "training"])
+def test_the_recorded_f1_belong_to_five_paired_seeds(part, results):
+    training = results[part]
     assert len(set(training["seeds"])) == 5
     for row in training["variants"].values():
         assert len(row["f1"]) == 5
@@ -76,13 +78,36 @@ def test_the_recorded_f1_belong_to_five_paired_seeds(results):
         assert row["f1_gain"] == pytest.approx(row["f1_mean"] - training["variants"]["recipe"]["f1_mean"], abs=2e-4)
 
 
+@pytest.mark.parametrize("part", ["batches", "training"])
+def test_the_recorded_steps_are_those_of_the_package_and_of_the_recipe(part, results):
+    """The record belongs to the profile and the corpus of this checkout, not to earlier ones."""
+    training = results[part]
+    rows = newswire_rows(training["sentences"])[1]
+    lengths = [len(row["input_ids"]) for row in rows]
+    size, epochs = training["package"]["batch_size"], training["epochs"]
+    expected = [epochs * len(EpochBatches(lengths, size, epochs, seed)) for seed in training["seeds"]]
+    assert training["variants"]["loop"]["steps"] == expected
+    recipe = training["recipe"]["batch_size"]
+    assert set(training["variants"]["recipe"]["steps"]) == {epochs * -(-len(rows) // recipe)}
+
+
+def test_the_comparison_on_the_whole_corpus_is_that_of_the_quick_profile(results):
+    training, profile = results["training"], get_profile("quick")
+    assert training["sentences"] == len(load_corpus(profile.corpus)["train"])
+    assert training["package"] == {name: getattr(profile, name) for name in training["package"]}
+    assert training["epochs"] == profile.epochs
+
+
 # Targets that the record on disk does not reach. Each is named in the closing note, and goes when it is met. On this
-# processor bfloat16 products are at most twice as fast as float32 ones inside a model.
+# processor bfloat16 products are at most twice as fast as float32 ones inside a model. Both means of F1 lie within half
+# a standard error of the recipe's, below it; bfloat16 changes a word of the validation split.
 KNOWN_MISSES = {
     "ONNX int8, one at a time",
     "evaluation",
+    "evaluation, F1 to three decimals",
     "loop",
-    "loop, float32",
+    "loop, mean F1 against the recipe",
+    "loop, float32, mean F1 against the recipe",
 }
 
 
@@ -94,8 +119,11 @@ def test_a_target_that_is_missed_is_found(results):
     worse = json.loads(json.dumps(results))
     worse["training"]["variants"]["loop"]["f1_gain"] = -0.001
     worse["prediction"]["variants"]["predict"]["same_entities"] = 0.98
-    missed = {row.claim for row in targets.check(worse) if not row.met}
-    assert missed - KNOWN_MISSES == {"loop, mean F1 against the recipe", "predict, sentences with the same entities"}
+    better = json.loads(json.dumps(worse))
+    better["training"]["variants"]["loop"]["f1_gain"] = 0.001
+    found, without = ({row.claim for row in targets.check(rows) if not row.met} for rows in (worse, better))
+    assert "predict, sentences with the same entities" in found
+    assert found - without == {"loop, mean F1 against the recipe"}
 
 
 def test_an_unknown_part_is_refused_with_the_choices(capsys):
