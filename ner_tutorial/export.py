@@ -40,6 +40,51 @@ class _Logits(torch.nn.Module):
         return self.model(input_ids=input_ids, attention_mask=mask).logits
 
 
+def _leave_heads_to_attention(path: Path, heads: int) -> None:
+    """Let each ``Attention`` node of a graph split its inputs into heads, and join them again, by itself.
+
+    The exporter writes a reshape and a transpose for each of its tensors. ONNX allows (batch, tokens, width) as well,
+    and ONNX Runtime copies less then: in int8, a short text takes a tenth less time on two threads, and a quarter less
+    on one. A node in other surroundings is left as it is.
+    """
+    import onnx
+    from onnx.helper import get_node_attr_value, make_attribute
+
+    model = onnx.load(path)
+    nodes = model.graph.node
+    maker = {name: node for node in nodes for name in node.output}
+    users: dict[str, list] = {}
+    for node in nodes:
+        for name in node.input:
+            users.setdefault(name, []).append(node)
+
+    def only_user(node):
+        found = users.get(node.output[0], [])
+        return found[0] if len(found) == 1 else None
+
+    def swaps_heads(node) -> bool:
+        return node.op_type == "Transpose" and list(get_node_attr_value(node, "perm")) == [0, 2, 1, 3]
+
+    for attention in [node for node in nodes if node.op_type == "Attention"]:
+        swaps = [maker.get(name) for name in attention.input[:3]]
+        if not all(node is not None and swaps_heads(node) and only_user(node) is not None for node in swaps):
+            continue
+        splits = [maker.get(node.input[0]) for node in swaps]
+        back = only_user(attention)
+        join = only_user(back) if back is not None and swaps_heads(back) else None
+        if not all(node is not None and node.op_type == "Reshape" for node in [*splits, join]):
+            continue
+        for position, split in enumerate(splits):
+            attention.input[position] = split.input[0]
+        attention.output[0] = join.output[0]
+        attention.attribute.extend([make_attribute("q_num_heads", heads), make_attribute("kv_num_heads", heads)])
+        for node in [*splits, *swaps, back, join]:
+            nodes.remove(node)
+    del model.graph.value_info[:]  # shapes of tensors that are gone; ONNX Runtime infers what it needs
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
 @contextlib.contextmanager
 def _quiet():
     """Hold back what the exporter and the quantiser report about their own internals. What they raise is raised."""
@@ -96,6 +141,7 @@ def export_onnx(model_dir: str | Path, out: str | Path, quantize: bool = True) -
                 external_data=False,
                 verbose=False,
             )
+        _leave_heads_to_attention(plain, tagger.model.config.num_attention_heads)
         out.mkdir(parents=True, exist_ok=True)
         if quantize:
             from onnxruntime.quantization import QuantType, quantize_dynamic
