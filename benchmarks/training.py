@@ -109,7 +109,7 @@ def _recipe(sentences: int | None, epochs: int) -> Callable[[int], float]:
 
 
 def _loops(profile: Profile | None = None) -> dict[str, Callable]:
-    """The package's two training functions with the quick profile, in the machine's fast format and in float32."""
+    """The package's two training functions with a profile (default: quick), in the machine's fast format and in float32."""
     functions = {"loop": train_with_accelerate, "Trainer": train_with_trainer}
     common = {"profile": profile or get_profile("quick"), "progress": False}
     found = {name: partial(run, **common) for name, run in functions.items()}
