@@ -7,6 +7,8 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+from transformers import pipeline
+
 from benchmarks import plain
 from benchmarks.common import alternate, as_rows, say, seconds, summarise
 from ner_tutorial.alignment import tokenize_and_align_labels
@@ -32,7 +34,15 @@ def prediction(model_dir, sentences: int = 300, rounds: int = 9) -> dict:
             "ONNX": load_tagger(onnx),
             "ONNX, int8": load_tagger(int8),
         }
-        pipe = taggers["predict, float32"].pipeline
+        plain_tagger = taggers["predict, float32"]
+        pipe = pipeline(
+            "token-classification",
+            model=plain_tagger.model,
+            tokenizer=plain_tagger.tokenizer,
+            device=plain_tagger.model.device,
+            aggregation_strategy=plain_tagger.aggregation_strategy,
+            stride=plain_tagger.stride,
+        )
 
         def one_at_a_time():
             return [[(e["entity_group"], e["start"], e["end"]) for e in pipe(text)] for text in texts]

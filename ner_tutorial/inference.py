@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ner_tutorial.aggregation import STRATEGIES, entities_of_window, without_overlaps
 from ner_tutorial.batching import TOKENS_A_SENTENCE, sorted_batches
 from ner_tutorial.labels import LabelScheme
-
-STRATEGIES = ("none", "simple", "first", "average", "max")
 
 
 @dataclass(frozen=True)
@@ -37,34 +36,17 @@ class Tagger:
     """Finds entities in text. Made by ``load_tagger``.
 
     A text longer than the model's window is read in overlapping windows, so none of it is cut off (erratum 13).
-
-    ``pipeline`` is the Transformers pipeline over the same model: it is what aggregates pieces to entities here, and
-    the model goes around it in sorted batches.
     """
 
     def __init__(self, model, tokenizer, aggregation_strategy: str = "first", stride: int | None = None):
-        from transformers import pipeline
-
-        from ner_tutorial.checkpoints import quiet_loading
-
-        if aggregation_strategy not in STRATEGIES[1:]:
+        if aggregation_strategy not in STRATEGIES:
             raise ValueError(
-                f"unknown aggregation strategy {aggregation_strategy!r}; choose one of {', '.join(STRATEGIES[1:])}"
+                f"unknown aggregation strategy {aggregation_strategy!r}; choose one of {', '.join(STRATEGIES)}"
             )
         self.model, self.tokenizer = model, tokenizer
         self.scheme = LabelScheme.from_config(model.config)
         self.stride = tokenizer.model_max_length // 4 if stride is None else stride
         self.aggregation_strategy = aggregation_strategy
-        # For an exported model it would list every class that it knows, as an error, and then work.
-        with quiet_loading(errors=False):
-            self.pipeline = pipeline(
-                "token-classification",
-                model=model,
-                tokenizer=tokenizer,
-                device=model.device,
-                aggregation_strategy=aggregation_strategy,
-                stride=self.stride,
-            )
 
     def __call__(self, text: str) -> list[EntitySpan]:
         """The entities of one text, in order. An empty text has none."""
@@ -100,21 +82,27 @@ class Tagger:
             stride=self.stride,
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
-            return_special_tokens_mask=True,
         )
-        scores = self._scores(windows, batch_size)
-        of_text: dict[int, list[int]] = {}
+        of_text: dict[int, list] = {}
+        logits = self._logits(windows, batch_size)
         for window, source in enumerate(windows["overflow_to_sample_mapping"]):
-            of_text.setdefault(filled[source], []).append(window)
-        for index, numbers in of_text.items():
-            found[index] = self._spans(texts[index], windows, [(number, *scores[number]) for number in numbers])
+            entities = entities_of_window(
+                logits[window],
+                windows.word_ids(window),
+                windows["offset_mapping"][window],
+                self.scheme,
+                self.aggregation_strategy,
+            )
+            of_text.setdefault(filled[source], []).extend(entities)
+        for index, entities in of_text.items():
+            found[index] = [
+                EntitySpan(type=type_, text=texts[index][start:end], start=start, end=end, score=score)
+                for type_, start, end, score in without_overlaps(entities)
+            ]
         return found
 
-    def _scores(self, windows, batch_size: int) -> list[tuple]:
-        """Of each window, in the order of the windows, the logits and which tokens are not ``O`` by their best label.
-
-        Tensors of shape (tokens, labels) and arrays of booleans of shape (tokens,). The model sees the windows sorted.
-        """
+    def _logits(self, windows, batch_size: int) -> list[np.ndarray]:
+        """Of each window, in their order, the logits of shape (tokens, labels). The model sees the windows sorted."""
         names = [name for name in self.tokenizer.model_input_names if name in windows]
         lengths = [len(row) for row in windows["input_ids"]]
         found: list = [None] * len(lengths)
@@ -129,47 +117,10 @@ class Tagger:
                     for rows in [[windows[name][i] for i in chosen]]
                 }
                 batch = {name: tensor.to(self.model.device) for name, tensor in batch.items()}
-                logits = self.model(**batch).logits.float().cpu()  # (windows, tokens, labels)
-                inside = (logits.argmax(-1) != self.scheme.outside_id).numpy()
+                logits = self.model(**batch).logits.float().cpu().numpy()  # (windows, tokens, labels)
                 for row, number in enumerate(chosen):
-                    found[number] = logits[row, : lengths[number]], inside[row, : lengths[number]]
+                    found[number] = logits[row, : lengths[number]]
         return found
-
-    def _spans(self, text: str, windows, answers: Sequence[tuple]) -> list[EntitySpan]:
-        """Entities of one text, by the pipeline's own aggregation, from the scores of its windows."""
-        from transformers.pipelines.token_classification import AggregationStrategy
-
-        outputs = []
-        for number, logits, inside in answers:
-            offsets, special = windows["offset_mapping"][number], windows["special_tokens_mask"][number]
-            near = _near_entities(inside, offsets, special)
-            if near.any():
-                outputs.append(
-                    {
-                        "logits": logits[None],
-                        "sentence": text,
-                        # The pipeline reads these token by token, which is slow from a tensor.
-                        "input_ids": [windows["input_ids"][number]],
-                        "offset_mapping": [offsets],
-                        # The pipeline passes over special tokens, and has less to do for each.
-                        "special_tokens_mask": torch.from_numpy(~near)[None],
-                    }
-                )
-        if not outputs:
-            return []
-        entities = self.pipeline.postprocess(
-            outputs, aggregation_strategy=AggregationStrategy(self.aggregation_strategy)
-        )
-        return [
-            EntitySpan(
-                type=str(entity["entity_group"]),
-                text=text[entity["start"] : entity["end"]],
-                start=int(entity["start"]),
-                end=int(entity["end"]),
-                score=float(entity["score"]),
-            )
-            for entity in entities
-        ]
 
     def evaluate(self, dataset, **options):
         """Word-level scores on a split with gold labels; see ``evaluate_model``."""
@@ -181,29 +132,6 @@ class Tagger:
                 f"the data set's labels {' '.join(scheme.names)} are not the model's {' '.join(self.scheme.names)}"
             )
         return evaluate_model(self.model, dataset, self.tokenizer, scheme, **options)
-
-
-def _near_entities(inside: np.ndarray, offsets: Sequence[tuple[int, int]], special: Sequence[int]) -> np.ndarray:
-    """Which tokens the aggregation must see, as booleans of shape (tokens,): the others are ``O`` whatever it does.
-
-    A word whose pieces are all ``O`` is ``O`` by every strategy. Words are seen whole, and so is the word after an
-    entity, which keeps it apart from the next one. A word here is a run of tokens without a gap in the text: what any
-    tokenizer calls a word lies within one.
-
-    Args:
-        inside: (tokens,), true where a token's own best label is not ``O``.
-        offsets: of each token in the text.
-        special: 1 for the tokens that the tokenizer added.
-    """
-    spans = np.array(offsets)  # (tokens, 2)
-    ordinary = np.array(special) == 0
-    starts_word = np.ones(len(spans), dtype=bool)
-    starts_word[1:] = (spans[1:, 0] != spans[:-1, 1]) | ~ordinary[1:] | ~ordinary[:-1]
-    word = np.cumsum(starts_word)
-    seen = np.zeros(word[-1] + 2, dtype=bool)
-    touched = word[inside & ordinary]
-    seen[touched] = seen[touched + 1] = True
-    return seen[word] & ordinary
 
 
 def load_tagger(

@@ -14,6 +14,7 @@ from transformers import BertConfig, BertForTokenClassification, BertModel, Bert
 from transformers.pipelines.token_classification import AggregationStrategy
 
 from ner_tutorial import CONLL_SCHEME, EntitySpan, LabelScheme, Tagger, load_tagger, sentences_to_dataset
+from ner_tutorial.aggregation import Found, entities_of_window, without_overlaps
 from ner_tutorial.conll import Sentence
 
 # What the model below answers for each piece: a label, or the logits of several.
@@ -337,39 +338,71 @@ def test_the_default_stride_is_a_quarter_of_the_window(model_dir, tagger):
     assert (tagger.stride, load_tagger(model_dir, stride=5).stride) == (16, 5)
 
 
+# ---------------------------------------------------------------------------------- the pipeline as the oracle
+
 PIECES_WITHOUT_SPACE = ["the", "Nora", "Velt", "Oslo", "Zan", "Zanzibar", "Blackburn", "of", ",", "."]
 
 
-@pytest.fixture(scope="module", params=["simple", "first", "average", "max"])
-def by_strategy(request, model_dir) -> Tagger:
-    return load_tagger(model_dir, aggregation_strategy=request.param, precision="no")
+@pytest.fixture(scope="module")
+def finder(model_dir):
+    """The pipeline of Transformers, which aggregates by code of its own."""
+    return pipeline("token-classification", model=str(model_dir), tokenizer=str(model_dir))
 
 
+@pytest.mark.parametrize("strategy", ["simple", "first", "average", "max"])
 @given(
     words=st.lists(st.tuples(st.sampled_from(PIECES_WITHOUT_SPACE), st.booleans()), max_size=14),
     answers=st.lists(st.sampled_from([0, 0, 0, 0, 1, 2, 3, 4, 5, 6]), min_size=64, max_size=64),
     seed=st.integers(0, 99),
 )
 @settings(max_examples=40)
-def test_tokens_that_are_passed_over_change_no_entity(by_strategy, words, answers, seed):
-    """Whatever the model answers for each token, with and without spaces: an aggregation that sees all finds the same."""
+def test_entities_are_those_of_the_pipeline_whatever_the_model_answers(finder, strategy, words, answers, seed):
+    """With and without spaces between the words; logits of any size, and ``O`` as often as in real text."""
     text = "".join(word + " " * space for word, space in words)
-    windows = by_strategy.tokenizer([text], return_offsets_mapping=True, return_special_tokens_mask=True)
+    windows = finder.tokenizer([text], return_offsets_mapping=True, return_special_tokens_mask=True)
     count = len(windows["input_ids"][0])
     logits = torch.randn(count, CONLL_SCHEME.num_labels, generator=torch.Generator().manual_seed(seed))
     logits[range(count), answers[:count]] += 3
-    everything = {
+    outputs = {
         "logits": logits[None],
         "sentence": text,
         "input_ids": windows["input_ids"],
         "offset_mapping": windows["offset_mapping"],
         "special_tokens_mask": torch.tensor(windows["special_tokens_mask"]),
     }
-    expected = by_strategy.pipeline.postprocess(
-        [everything], aggregation_strategy=AggregationStrategy(by_strategy.aggregation_strategy)
+    expected = finder.postprocess([outputs], aggregation_strategy=AggregationStrategy(strategy))
+    found = entities_of_window(
+        logits.numpy(), windows.word_ids(0), windows["offset_mapping"][0], CONLL_SCHEME, strategy
     )
-    inside = (logits.argmax(-1) != CONLL_SCHEME.outside_id).numpy()
-    found = by_strategy._spans(text, windows, [(0, logits, inside)])
-    assert [(e.type, e.start, e.end, e.score) for e in found] == [
+    assert [tuple(entity) for entity in found] == [
         (e["entity_group"], e["start"], e["end"], pytest.approx(float(e["score"]))) for e in expected
     ]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["PER", "LOC"]), st.integers(0, 30), st.integers(1, 6), st.sampled_from([0.5, 0.9])),
+        max_size=12,
+    )
+)
+def test_overlapping_entities_are_resolved_as_the_pipeline_does(finder, rows):
+    found = [Found(type_, start, start + length, score) for type_, start, length, score in rows]
+    expected = finder.aggregate_overlapping_entities(
+        [{"entity_group": one.type, "start": one.start, "end": one.end, "score": one.score} for one in found]
+    )
+    kept = [{"entity_group": one.type, "start": one.start, "end": one.end, "score": one.score} for one in
+            without_overlaps(found)]  # fmt: skip
+    assert kept == expected
+
+
+def test_accents_that_come_apart_glue_no_word_to_the_one_before():
+    """The pipeline compares the lengths of a token and of its text, and takes such a word for a later piece."""
+    table = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "oslo", "lodz"]
+    tokenizer = BertTokenizer(vocab={piece: i for i, piece in enumerate(table)}, do_lower_case=True)
+    text = "Oslo Lo\u0301dz"
+    windows = tokenizer([text], return_offsets_mapping=True)
+    assert windows.tokens() == ["[CLS]", "oslo", "lodz", "[SEP]"]
+    answers = [0, CONLL_SCHEME.label2id["B-PER"], CONLL_SCHEME.label2id["B-LOC"], 0]
+    logits = 8 * np.eye(CONLL_SCHEME.num_labels, dtype=np.float32)[answers]
+    found = entities_of_window(logits, windows.word_ids(0), windows["offset_mapping"][0], CONLL_SCHEME, "first")
+    assert [(one.type, text[one.start : one.end]) for one in found] == [("PER", "Oslo"), ("LOC", "Lo\u0301dz")]
