@@ -25,7 +25,7 @@ _PUBLIC = {
         "score_labels",
         "unseen_share",
     ],
-    "evaluation": ["encode_for_evaluation", "evaluate_model"],
+    "evaluation": ["encode_for_evaluation", "evaluate_model", "near_ties_in_float32"],
     "training": ["EpochMetrics", "TrainingResult", "load_result", "train_with_accelerate", "train_with_trainer"],
     "sharing": ["model_card", "push_model"],
     "lint": ["lint_folder"],

@@ -1,8 +1,8 @@
 """From a model's answers for tokens to entities in the text.
 
 Taught in chapter 7, step by step and with the pipeline of Transformers, which finds the same entities. This module does
-the last step for ``load_tagger``: on a short text it takes a fifth of the pipeline's time for it, and an exported model
-answers so fast that this shows (chapter 9). It asks the tokenizer which tokens make up a word, where the pipeline
+the last step for ``load_tagger`` in a small part of the pipeline's time for it, and an exported model answers a short text
+so fast that this shows (chapter 9). It asks the tokenizer which tokens make up a word, where the pipeline
 compares lengths and can be wrong (letters whose accent is a character of its own).
 """
 

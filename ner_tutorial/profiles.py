@@ -22,8 +22,9 @@ class Profile:
     """A name or folder for ``load_tokenizer`` and ``load_model``."""
     train_sentences: int | None
     """Use only the first so many training sentences; ``None`` uses all."""
-    second_run_sentences: int | None
-    """The same for chapter 6, whose long run repeats the one of chapter 5."""
+    short_run_sentences: int | None
+    """The same where a part of the corpus is enough: for chapter 4, which looks at a model's scores, and for chapter 6, whose
+    long run repeats the one of chapter 5."""
     epochs: int
     batch_size: int
     """Sentences a training batch."""
@@ -49,7 +50,7 @@ PROFILES = {
         corpus="newswire",
         checkpoint="minilm",
         train_sentences=None,
-        second_run_sentences=1000,
+        short_run_sentences=1000,
         epochs=3,
         batch_size=16,
         eval_batch_size=64,
@@ -66,7 +67,7 @@ PROFILES = {
         corpus="conll2003",
         checkpoint="bert-base-cased",
         train_sentences=None,
-        second_run_sentences=None,
+        short_run_sentences=None,
         epochs=3,
         batch_size=8,
         eval_batch_size=64,

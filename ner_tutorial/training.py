@@ -22,7 +22,13 @@ from ner_tutorial.checkpoints import load_model, load_tokenizer, quiet_loading
 from ner_tutorial.corpus import load_corpus, take
 from ner_tutorial.dropout import use_byte_dropout
 from ner_tutorial.embeddings import restore_embeddings, trim_embeddings
-from ner_tutorial.evaluation import EvaluationSet, encode_for_evaluation, evaluate_model, predict_rows
+from ner_tutorial.evaluation import (
+    EvaluationSet,
+    encode_for_evaluation,
+    evaluate_model,
+    near_ties_in_float32,
+    predict_rows,
+)
 from ner_tutorial.hardware import Hardware, detect_hardware, keep_freed_memory
 from ner_tutorial.labels import IGNORED_LABEL, LabelScheme
 from ner_tutorial.metrics import Scores, TypeScore, score_labels
@@ -570,7 +576,9 @@ def train_with_trainer(
     found = complete_checkpoints(prepared.folder)
     if found:
         clock.seconds = json.loads((found[-1] / COMPLETE).read_text(encoding="utf-8"))["seconds"]
-    with contextlib.nullcontext() if progress else quiet_loading():
+    # The loop by hand evaluates through predict_rows, which settles near ties by itself.
+    ties = near_ties_in_float32(prepared.model, settings.precision)
+    with contextlib.nullcontext() if progress else quiet_loading(), ties:
         trainer.train(resume_from_checkpoint=str(found[-1]) if found else None)
     history = epoch_metrics(trainer.state.log_history)
     # Trainer's own accelerator: the last evaluation computes in the number format of the others.

@@ -99,12 +99,10 @@ def test_the_comparison_on_the_whole_corpus_is_that_of_the_quick_profile(results
 
 
 # Targets that the record on disk does not reach. Each is named in the closing note, and goes when it is met. On this
-# processor bfloat16 products are at most twice as fast as float32 ones inside a model. Both means of F1 lie within half
-# a standard error of the recipe's, below it; bfloat16 moves the F1 of the validation split by 0.0008.
+# processor bfloat16 products are twice as fast as float32 ones: in an evaluation they alone take nine tenths of the time
+# that the target leaves for everything. Both means of F1 lie within half a standard error of the recipe's, below it.
 KNOWN_MISSES = {
-    "ONNX int8, one at a time",
     "evaluation",
-    "evaluation, F1 to three decimals",
     "loop",
     "loop, mean F1 against the recipe",
     "loop, float32, mean F1 against the recipe",

@@ -1,11 +1,14 @@
 """Scoring words: one answer a word whatever the tokenizer and the windows, and the loss of a plain slow loop."""
 
+import copy
 import itertools
 import math
 import string
 
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from datasets import Dataset
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -14,11 +17,12 @@ from seqeval.scheme import IOB2
 from test_inference import NAMES, WORDS, save_lookup_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForTokenClassification, PreTrainedTokenizerFast, set_seed
+from transformers.modeling_outputs import TokenClassifierOutput
 
 from ner_tutorial import CONLL_SCHEME, encode_for_evaluation, evaluate_model, load_tagger, sentences_to_dataset
 from ner_tutorial.conll import Sentence
 from ner_tutorial.corpus import corpus_features
-from ner_tutorial.evaluation import NO_WORD, predict_rows
+from ner_tutorial.evaluation import NO_WORD, near_ties_in_float32, predict_rows
 
 EMPTY_WORDS = ["\u200b", "\u00ad", "\u200d\u200b"]  # words that the WordPiece tokenizer cleans away
 
@@ -227,6 +231,74 @@ def test_piece_scores_count_a_word_wrong_that_is_right_in_its_first_piece(tagger
     assert table["all pieces", "lenient"].f1 == 0.0
     assert found.piece_references == [["B-PER", "I-PER", "I-PER", "O"]]
     assert found.piece_predictions == [["B-PER", "O", "B-PER", "O"]]
+
+
+# --------------------------------------------------------------------------------------------------------- near ties
+
+
+@pytest.fixture
+def no_shared_accelerator():
+    """Accelerate keeps one state a program, and refuses a second number format."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+def test_answers_in_bfloat16_are_those_of_float32_where_two_labels_are_near(
+    random_model, tiny_tokenizer, small_corpus, monkeypatch, no_shared_accelerator, prepared
+):
+    """For a plain model, and for one whose forward Accelerate has replaced by one in mixed precision."""
+    model = copy.deepcopy(random_model).float()
+    with torch.no_grad():
+        # Logits as close as those of a model that learns: bfloat16 then errs by less than a near tie.
+        model.classifier.weight.mul_(0.1)
+    rows = encode_for_evaluation(small_corpus["train"], tiny_tokenizer).rows
+    monkeypatch.setattr("ner_tutorial.hardware.fast_precision", lambda _: "no")
+    expected, _ = predict_rows(model, rows, tiny_tokenizer)
+
+    monkeypatch.setattr("ner_tutorial.hardware.fast_precision", lambda _: "bf16")
+    accelerator = Accelerator(mixed_precision="bf16", cpu=True) if prepared else None
+    used = accelerator.prepare(model) if prepared else model
+    found, _ = predict_rows(used, rows, tiny_tokenizer, accelerator=accelerator)
+    monkeypatch.setattr("ner_tutorial.evaluation.NEAR_TIE", 0.0)
+    unsettled, _ = predict_rows(used, rows, tiny_tokenizer, accelerator=accelerator)
+    assert unsettled != expected, "without it, bfloat16 changes an answer here"
+    assert found == expected
+
+
+def test_only_rows_with_a_near_tie_are_computed_again():
+    """Labels B-PER and I-PER lie 0.05 apart in the second row; padding, where all labels are level, is no tie."""
+
+    class Lookup(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+            self.seen = []
+
+        def forward(self, input_ids, attention_mask):
+            self.seen.append(len(input_ids))
+            logits = torch.zeros(*input_ids.shape, 9)
+            logits[..., 1] = 5.0 * attention_mask
+            logits[..., 2] = 4.95 * (input_ids == 7)
+            return TokenClassifierOutput(logits=logits)
+
+    model = Lookup().eval()
+    batch = {
+        "input_ids": torch.tensor([[5, 6, 0], [5, 7, 6], [6, 0, 0]]),
+        "attention_mask": torch.tensor([[1, 1, 0], [1, 1, 1], [1, 0, 0]]),
+    }
+    with near_ties_in_float32(model, "bf16"):
+        model(**batch)
+    assert model.seen == [3, 1]
+    with near_ties_in_float32(model, "no"):
+        model(**batch)
+    with near_ties_in_float32(model.train(), "bf16"):
+        model(**batch)
+    model.eval()(**batch)  # nothing is left behind
+    with near_ties_in_float32(model.bfloat16(), "bf16"):
+        model(**batch)
+    assert model.seen == [3, 1, 3, 3, 3, 3]
 
 
 # ------------------------------------------------------------------------------------------------------------- edges
