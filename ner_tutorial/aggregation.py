@@ -63,9 +63,11 @@ def entities_of_window(
     chances = odds / odds.sum(1, keepdims=True)  # (tokens, labels)
     if strategy == "average":
         rows = np.stack([chances[start:end].mean(0) for start, end in spans])
+    elif strategy == "max":
+        peaks = chances.max(1)
+        rows = chances[[start + peaks[start:end].argmax() for start, end in spans]]
     else:
-        peaks = chances.max(1) if strategy == "max" else None
-        rows = chances[[start if peaks is None else start + int(peaks[start:end].argmax()) for start, end in spans]]
+        rows = chances[[start for start, _ in spans]]
     best = rows.argmax(1)  # (words,)
     found: list[Found] = []
     scores: list[float] = []  # of the words of the last entity

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ner_tutorial.aggregation import STRATEGIES, entities_of_window, without_overlaps
+from ner_tutorial.aggregation import STRATEGIES, Found, entities_of_window, without_overlaps
 from ner_tutorial.batching import TOKENS_A_SENTENCE, sorted_batches
 from ner_tutorial.labels import LabelScheme
 
@@ -72,10 +72,9 @@ class Tagger:
         for number, text in enumerate(texts):
             if not isinstance(text, str):
                 raise TypeError(f"text {number} is {type(text).__name__}, not str")
-        found: list[list[EntitySpan]] = [[] for _ in texts]
         filled = [i for i, text in enumerate(texts) if text.strip()]
         if not filled:
-            return found
+            return [[] for _ in texts]
         windows = self.tokenizer(
             [texts[i] for i in filled],
             truncation=True,
@@ -83,23 +82,23 @@ class Tagger:
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
         )
-        of_text: dict[int, list] = {}
         logits = self._logits(windows, batch_size)
+        found: list[list[Found]] = [[] for _ in texts]
         for window, source in enumerate(windows["overflow_to_sample_mapping"]):
-            entities = entities_of_window(
+            found[filled[source]] += entities_of_window(
                 logits[window],
                 windows.word_ids(window),
                 windows["offset_mapping"][window],
                 self.scheme,
                 self.aggregation_strategy,
             )
-            of_text.setdefault(filled[source], []).extend(entities)
-        for index, entities in of_text.items():
-            found[index] = [
-                EntitySpan(type=type_, text=texts[index][start:end], start=start, end=end, score=score)
+        return [
+            [
+                EntitySpan(type=type_, text=text[start:end], start=start, end=end, score=score)
                 for type_, start, end, score in without_overlaps(entities)
             ]
-        return found
+            for text, entities in zip(texts, found, strict=True)
+        ]
 
     def _logits(self, windows, batch_size: int) -> list[np.ndarray]:
         """Of each window, in their order, the logits of shape (tokens, labels). The model sees the windows sorted."""

@@ -387,12 +387,8 @@ def test_entities_are_those_of_the_pipeline_whatever_the_model_answers(finder, s
 )
 def test_overlapping_entities_are_resolved_as_the_pipeline_does(finder, rows):
     found = [Found(type_, start, start + length, score) for type_, start, length, score in rows]
-    expected = finder.aggregate_overlapping_entities(
-        [{"entity_group": one.type, "start": one.start, "end": one.end, "score": one.score} for one in found]
-    )
-    kept = [{"entity_group": one.type, "start": one.start, "end": one.end, "score": one.score} for one in
-            without_overlaps(found)]  # fmt: skip
-    assert kept == expected
+    expected = finder.aggregate_overlapping_entities([one._asdict() for one in found])
+    assert [one._asdict() for one in without_overlaps(found)] == expected
 
 
 def test_accents_that_come_apart_glue_no_word_to_the_one_before():
