@@ -18,8 +18,9 @@ from ner_tutorial.dropout import use_byte_dropout
 from ner_tutorial.embeddings import trim_embeddings
 from ner_tutorial.hardware import cpu_is_faster_in_bf16, keep_freed_memory
 from ner_tutorial.labels import CONLL_SCHEME, IGNORED_LABEL
+from ner_tutorial.optimizer import parameter_groups
 from ner_tutorial.profiles import get_profile
-from ner_tutorial.training import parameter_groups, token_loss, training_rows
+from ner_tutorial.training import token_loss, training_rows
 
 CHECKPOINT = "minilm"
 BUDGET = get_profile("quick").batch_size * TOKENS_A_SENTENCE
@@ -104,7 +105,7 @@ class Epoch:
         counted = sum(int((batch["labels"] != IGNORED_LABEL).sum()) for batch in self.batches)
         self.step = Stepper(
             model,
-            torch.optim.AdamW(parameter_groups(model, 0.01), lr=1e-5, fused=fused or None),
+            torch.optim.AdamW(parameter_groups(model, 0.01, 1e-5), fused=fused or None),
             counted / len(batches) if summed else None,
             dtype,
             torch.compile(model, dynamic=True) if compiled else None,

@@ -22,8 +22,9 @@ from ner_tutorial.dropout import use_byte_dropout
 from ner_tutorial.embeddings import trim_embeddings
 from ner_tutorial.evaluation import encode_for_evaluation, evaluate_model
 from ner_tutorial.labels import CONLL_SCHEME, IGNORED_LABEL
+from ner_tutorial.optimizer import parameter_groups
 from ner_tutorial.profiles import Profile, get_profile
-from ner_tutorial.training import parameter_groups, train_with_accelerate, train_with_trainer
+from ner_tutorial.training import train_with_accelerate, train_with_trainer
 
 SENTENCES, EPOCHS = 800, 3
 RECIPE_LEARNING_RATE = 3e-4
@@ -74,7 +75,7 @@ def fit(way: Way, rows, tokenizer, epochs: int, seed: int):
     trim_embeddings(model, rows)
     use_byte_dropout(model)
     collate = DataCollatorForTokenClassification(tokenizer)
-    optimizer = torch.optim.AdamW(parameter_groups(model, 0.01), lr=RECIPE_LEARNING_RATE, fused=True)
+    optimizer = torch.optim.AdamW(parameter_groups(model, 0.01, RECIPE_LEARNING_RATE), fused=True)
     steps = sum(map(len, plans))
     schedule = get_scheduler("linear", optimizer, math.ceil(steps * way.warmup_ratio), steps)
     step = Stepper(model, optimizer, None, cpu_dtype())

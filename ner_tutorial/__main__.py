@@ -73,6 +73,11 @@ def _load(corpus: str | None, convert_iob1: bool):
 @click.option(
     "--learning-rate", type=click.FloatRange(min=0, min_open=True), help="The highest one.  [default: the profile's]"
 )
+@click.option(
+    "--layer-decay",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    help="Each layer's learning rate as a share of the one above; 1 is one rate for all.  [default: the profile's]",
+)
 @click.option("--seed", type=int, help="Same seed, same machine: same model.  [default: the profile's]")
 @click.option(
     "--train-sentences", type=click.IntRange(min=1), help="Use only the first so many.  [default: the profile's]"
@@ -92,6 +97,7 @@ def train(
     epochs,
     batch_size,
     learning_rate,
+    layer_decay,
     seed,
     train_sentences,
     precision,
@@ -112,7 +118,7 @@ def train(
     run = train_with_trainer if loop == "trainer" else train_with_accelerate
     result = run(
         output, corpus=source, checkpoint=checkpoint, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
-        seed=seed, train_sentences=train_sentences, precision=precision, resume=resume,
+        layer_decay=layer_decay, seed=seed, train_sentences=train_sentences, precision=precision, resume=resume,
     )  # fmt: skip
     if not PartialState().is_main_process:
         return  # of several processes one reports

@@ -31,9 +31,11 @@ class Profile:
     eval_batch_size: int
     """Sentences a batch where nothing is learned."""
     learning_rate: float
-    """The peak of the schedule."""
+    """The peak of the schedule, for the head."""
     warmup_ratio: float
     """The share of the steps over which the learning rate rises from 0."""
+    layer_decay: float
+    """Each layer's learning rate as a share of the rate of the layer above it, from the head down; 1.0 is one for all."""
     weight_decay: float
     max_grad_norm: float
     """Gradients are scaled down to this norm when theirs is larger."""
@@ -56,6 +58,7 @@ PROFILES = {
         eval_batch_size=64,
         learning_rate=3e-4,
         warmup_ratio=0.0,
+        layer_decay=1.0,
         weight_decay=0.01,
         max_grad_norm=1.0,
         max_length=256,
@@ -73,6 +76,7 @@ PROFILES = {
         eval_batch_size=64,
         learning_rate=2e-5,
         warmup_ratio=0.0,
+        layer_decay=1.0,
         weight_decay=0.01,
         max_grad_norm=1.0,
         max_length=512,

@@ -34,6 +34,7 @@ class TrainingSettings:
     eval_batch_size: int
     learning_rate: float
     warmup_ratio: float
+    layer_decay: float
     weight_decay: float
     max_grad_norm: float
     max_length: int

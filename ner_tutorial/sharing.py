@@ -176,10 +176,12 @@ def model_card(result, profile: Profile | None = None, *, repo_id: str = PLACEHO
         f"| {kind} | {s.precision:.4f} | {s.recall:.4f} | {s.f1:.4f} | {s.number} |"
         for kind, s in sorted(result.test.per_type.items())
     ]
+    decay = settings["layer_decay"]
+    by_layer = f" at the head and {decay:g} times that at each layer below" if decay < 1 else ""
     recipe = (
         f"{len(result.epochs)} epochs, the weights of epoch {result.best_epoch} kept; batches of {settings['batch_size']} "
-        f"sentences on average, AdamW, peak learning rate {settings['learning_rate']:g}, linear schedule, weight decay "
-        f"{settings['weight_decay']:g}, seed {settings['seed']}."
+        f"sentences on average, AdamW, peak learning rate {settings['learning_rate']:g}{by_layer}, linear schedule, weight "
+        f"decay {settings['weight_decay']:g}, seed {settings['seed']}."
     )
     return (
         "---\n"

@@ -32,6 +32,7 @@ from ner_tutorial.evaluation import (
 from ner_tutorial.hardware import Hardware, detect_hardware, keep_freed_memory
 from ner_tutorial.labels import IGNORED_LABEL, LabelScheme
 from ner_tutorial.metrics import Scores, TypeScore, score_labels
+from ner_tutorial.optimizer import parameter_groups
 from ner_tutorial.profiles import Profile, get_profile
 from ner_tutorial.runs import (
     CHECKPOINTS,
@@ -158,6 +159,7 @@ def _prepare(
     seed,
     train_sentences,
     precision,
+    layer_decay,
     batching,
     trim,
     byte_dropout,
@@ -190,6 +192,7 @@ def _prepare(
         eval_batch_size=profile.eval_batch_size,
         learning_rate=float(learning_rate if learning_rate is not None else profile.learning_rate),
         warmup_ratio=profile.warmup_ratio,
+        layer_decay=float(layer_decay if layer_decay is not None else profile.layer_decay),
         weight_decay=profile.weight_decay,
         max_grad_norm=profile.max_grad_norm,
         max_length=profile.max_length,
@@ -207,6 +210,8 @@ def _prepare(
             raise ValueError(f"{name} must be at least 1, got {getattr(settings, name)}")
     if not settings.learning_rate > 0:
         raise ValueError(f"learning_rate must be above 0, got {settings.learning_rate}")
+    if not 0 < settings.layer_decay <= 1:
+        raise ValueError(f"layer_decay must be above 0 and at most 1, got {settings.layer_decay}")
 
     train = take(splits["train"], settings.train_sentences)
     if not len(train):
@@ -284,11 +289,9 @@ def token_loss(logits: torch.Tensor, labels: torch.Tensor, divisor: float | None
     return loss if divisor is None else loss / divisor
 
 
-def parameter_groups(model, weight_decay: float) -> list[dict]:
-    """Two groups for AdamW: matrices decay; biases and normalisation weights, which are vectors, do not."""
-    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
-    vectors = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+def _adamw(model, settings: TrainingSettings) -> torch.optim.AdamW:
+    groups = parameter_groups(model, settings.weight_decay, settings.learning_rate, settings.layer_decay)
+    return torch.optim.AdamW(groups, fused=True)
 
 
 def _finish(
@@ -337,6 +340,7 @@ def train_with_accelerate(
     seed: int | None = None,
     train_sentences: int | None = None,
     precision: str | None = None,
+    layer_decay: float | None = None,
     batching: str = "tokens",
     trim: bool = True,
     byte_dropout: bool = True,
@@ -352,6 +356,8 @@ def train_with_accelerate(
         profile: a ``Profile`` or its name; default, the active one.
         epochs, batch_size, learning_rate, seed, train_sentences: override the profile.
         precision: ``bf16``, ``fp16`` or ``no``; default, what the machine is fast in.
+        layer_decay: each layer's learning rate as a share of the rate of the layer above it; the head has
+            ``learning_rate``. 1.0 is one rate for all. Default, the profile's.
         batching: ``tokens`` fills batches to a token budget and weighs every label the same; ``sentences`` takes
             ``batch_size`` sentences in random order and the mean loss, as the original recipe does.
         trim: keep embedding rows that the corpus does not use out of the optimiser.
@@ -365,7 +371,7 @@ def train_with_accelerate(
     """
     prepared = _prepare(
         "accelerate", output_dir, corpus, checkpoint, profile, epochs, batch_size, learning_rate, seed, train_sentences,
-        precision, batching, trim, byte_dropout, resume,
+        precision, layer_decay, batching, trim, byte_dropout, resume,
     )  # fmt: skip
     if isinstance(prepared, TrainingResult):
         return prepared
@@ -382,7 +388,7 @@ def train_with_accelerate(
     # Every process takes its own batches; their number is a multiple of the number of processes already.
     accelerator.even_batches = False
     loader = DataLoader(prepared.rows, batch_sampler=prepared.batches, collate_fn=_collator(prepared.tokenizer))
-    optimizer = torch.optim.AdamW(parameter_groups(model, settings.weight_decay), lr=settings.learning_rate, fused=True)
+    optimizer = _adamw(model, settings)
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
     accelerator.even_batches = True
     steps = len(prepared.batches) // accelerator.num_processes * settings.epochs
@@ -488,6 +494,7 @@ def train_with_trainer(
     seed: int | None = None,
     train_sentences: int | None = None,
     precision: str | None = None,
+    layer_decay: float | None = None,
     batching: str = "tokens",
     trim: bool = True,
     byte_dropout: bool = True,
@@ -497,7 +504,7 @@ def train_with_trainer(
     """Fine-tune with Transformers' ``Trainer``. Arguments, result and errors are those of ``train_with_accelerate``."""
     prepared = _prepare(
         "trainer", output_dir, corpus, checkpoint, profile, epochs, batch_size, learning_rate, seed, train_sentences,
-        precision, batching, trim, byte_dropout, resume,
+        precision, layer_decay, batching, trim, byte_dropout, resume,
     )  # fmt: skip
     if isinstance(prepared, TrainingResult):
         return prepared
@@ -509,7 +516,14 @@ def train_with_trainer(
     clock = _clock(prepared.folder)
 
     class BatchedTrainer(Trainer):
-        """Trainer with our batches. Its own ``train_sampling_strategy`` knows sentences, not tokens."""
+        """Trainer with our batches and our parameter groups.
+
+        Its own ``train_sampling_strategy`` knows sentences, not tokens, and its AdamW one learning rate for all layers.
+        """
+
+        def create_optimizer(self, *_):
+            self.optimizer = self.optimizer or _adamw(prepared.model, settings)
+            return self.optimizer
 
         def get_train_dataloader(self):
             loader = DataLoader(self.train_dataset, batch_sampler=prepared.batches, collate_fn=self.data_collator)
@@ -542,7 +556,6 @@ def train_with_trainer(
             warmup_steps=math.ceil(steps * settings.warmup_ratio),
             weight_decay=settings.weight_decay,
             max_grad_norm=settings.max_grad_norm,
-            optim="adamw_torch_fused",
             bf16=settings.precision == "bf16",
             fp16=settings.precision == "fp16",
             use_cpu=prepared.hardware.device == "cpu",

@@ -106,13 +106,12 @@ def test_the_program_lists_its_commands_without_loading_the_libraries():
 def test_train_writes_model_and_metrics_and_reports_every_epoch(loop, corpus, tiny_checkpoint, tmp_path):
     result = cli(
         "train", "--corpus", corpus, "--checkpoint", tiny_checkpoint, "--output", tmp_path / "run", "--loop", loop,
-        "--epochs", 2, "--batch-size", 8, "--learning-rate", 0.001, "--seed", 7,
+        "--epochs", 2, "--batch-size", 8, "--learning-rate", 0.001, "--layer-decay", 0.9, "--seed", 7,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
-    assert {name: record[name] for name in ("loop", "epochs", "batch_size", "learning_rate", "seed")} == {
-        "loop": loop, "epochs": 2, "batch_size": 8, "learning_rate": 0.001, "seed": 7,
-    }  # fmt: skip
+    given = {"loop": loop, "epochs": 2, "batch_size": 8, "learning_rate": 0.001, "layer_decay": 0.9, "seed": 7}
+    assert {name: record[name] for name in given} == given
     run = load_result(tmp_path / "run")
     lines = [line for line in result.stdout.splitlines() if line.startswith("epoch ")]
     assert len(lines) == len(run.epochs) == 2

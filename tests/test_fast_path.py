@@ -18,7 +18,8 @@ from benchmarks.training import WAYS, grouped_batches
 from ner_tutorial import CONLL_SCHEME, get_profile, load_model, load_tokenizer
 from ner_tutorial.batching import token_budget_batches
 from ner_tutorial.embeddings import trim_embeddings
-from ner_tutorial.training import parameter_groups, token_loss, training_rows
+from ner_tutorial.optimizer import parameter_groups
+from ner_tutorial.training import token_loss, training_rows
 
 each_loop = pytest.mark.parametrize("loop", LOOPS)
 
@@ -50,7 +51,7 @@ def test_fast_path_and_plain_path_have_the_same_loss_on_the_same_batches(rows, e
     fast.load_state_dict(slow.state_dict())
     trim_embeddings(fast, rows)
     slow_optimizer = torch.optim.AdamW(slow.parameters(), lr=1e-3, weight_decay=0.0)
-    fast_optimizer = torch.optim.AdamW(parameter_groups(fast, 0.0), lr=1e-3, fused=True)
+    fast_optimizer = torch.optim.AdamW(parameter_groups(fast, 0.0, 1e-3), fused=True)
     assert len(batches) >= 5
     for batch in batches:
         tensors = collate([rows[i] for i in batch])
@@ -74,7 +75,7 @@ def test_the_loop_computes_what_the_plain_recipe_computes(corpus, encoder, tmp_p
     # A linear schedule without warm-up starts at the peak, so the one step has the learning rate in both.
     result = run(
         "accelerate", tmp_path / "fast", corpus, encoder, epochs=1, batch_size=1000, learning_rate=1e-3, precision="no",
-        profile=dataclasses.replace(get_profile("quick"), warmup_ratio=0.0),
+        profile=dataclasses.replace(get_profile("quick"), warmup_ratio=0.0, layer_decay=1.0),
     )  # fmt: skip
     tokenizer = load_tokenizer(encoder)
     everything = training_rows(corpus["train"], tokenizer, CONLL_SCHEME, 64, 16)

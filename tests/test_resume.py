@@ -23,7 +23,7 @@ from ner_tutorial.conll import Sentence
 each_loop = pytest.mark.parametrize("loop", LOOPS)
 OPTIONS = {
     "epochs": 3, "batch_size": 4, "learning_rate": 1e-2, "seed": 1, "train_sentences": 30, "progress": False,
-    "precision": "no",
+    "precision": "no", "layer_decay": 0.8,
 }  # fmt: skip
 CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree")
 

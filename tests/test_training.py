@@ -485,6 +485,7 @@ def test_token_loss_is_the_sum_of_the_counted_losses_by_its_divisor(rows, seed):
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
+        ({"layer_decay": 0.0}, "layer_decay must be above 0 and at most 1"),
         ({"batching": "words"}, "unknown batching 'words'; choose tokens or sentences"),
         ({"precision": "int8"}, "unknown precision 'int8'"),
         ({"profile": "huge"}, "unknown profile 'huge'"),
