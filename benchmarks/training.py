@@ -29,6 +29,8 @@ from ner_tutorial.training import train_with_accelerate, train_with_trainer
 SENTENCES, EPOCHS = 800, 3
 RECIPE_LEARNING_RATE = 3e-4
 SEEDS = (1, 2, 3, 4, 5)
+PACKAGE_SETTINGS = ("batch_size", "learning_rate", "warmup_ratio", "layer_decay")
+"""What a record names of the profile that it was made with."""
 
 
 @dataclass(frozen=True)
@@ -164,19 +166,35 @@ def ways_of_batching() -> dict:
         batch_size=plain.BATCH_SIZE,
         learning_rate=RECIPE_LEARNING_RATE,
         warmup_ratio=0.0,
+        layer_decay=1.0,
     )
     return _paired_seeds(SENTENCES, profile, {"loop": _loops(profile)["loop"]}, WAYS)
+
+
+def _with_one_rate(profile: Profile) -> Profile:
+    """The same profile with the recipe's learning rate for all layers."""
+    return replace(profile, learning_rate=RECIPE_LEARNING_RATE, layer_decay=1.0)
 
 
 def whole_corpus() -> dict:
     """The package's loop with the quick profile against the recipe, on all of its training sentences.
 
-    Trainer is not trained here: it learns the same weights as the loop, bit for bit, as the tests check. A warm-up is
-    tried in rows of its own, for the recipe and for the loop.
+    Trainer is not trained here: it learns the same weights as the loop, bit for bit, as the tests check. A row of its
+    own has the recipe's learning rate for all layers.
     """
     profile = get_profile("quick")
     loops = {name: run for name, run in _loops(profile).items() if name.startswith("loop")}
-    loops["loop, with warm-up"] = _loops(replace(profile, warmup_ratio=WARMUP_RATIO))["loop"]
+    loops["loop, one learning rate"] = _loops(_with_one_rate(profile))["loop"]
+    return _paired_seeds(profile.train_sentences, profile, loops, {})
+
+
+def warm_up() -> dict:
+    """The recipe and the loop, each with and without a warm-up, on all training sentences, with one learning rate."""
+    profile = _with_one_rate(get_profile("quick"))
+    loops = {
+        "loop": _loops(profile)["loop"],
+        "loop, with warm-up": _loops(replace(profile, warmup_ratio=WARMUP_RATIO))["loop"],
+    }
     return _paired_seeds(profile.train_sentences, profile, loops, RECIPE_WARMED_UP)
 
 
@@ -221,7 +239,7 @@ def _paired_seeds(sentences: int | None, profile: Profile, loops: dict[str, Call
         "epochs": EPOCHS,
         "seeds": list(SEEDS),
         "recipe": {"batch_size": plain.BATCH_SIZE, "learning_rate": RECIPE_LEARNING_RATE},
-        "package": {name: getattr(profile, name) for name in ("batch_size", "learning_rate", "warmup_ratio")},
+        "package": {name: getattr(profile, name) for name in PACKAGE_SETTINGS},
         "variants": {
             name: {
                 "steps": values["steps"],

@@ -9,7 +9,7 @@ import pytest
 from transformers import BertConfig
 
 from benchmarks import common, gpu, targets
-from benchmarks.__main__ import PARTS, main
+from benchmarks.__main__ import PARTS, SCORED, main
 from benchmarks.steps import BUDGET, newswire_rows
 from ner_tutorial import CONLL_SCHEME, get_profile, load_corpus, load_tokenizer
 from ner_tutorial.batching import EpochBatches
@@ -65,10 +65,13 @@ def test_a_function_apart_runs_in_one_other_process_and_keeps_its_state():
 
 def test_the_record_holds_every_part_and_names_the_machine(results):
     assert set(results) - {"machine", "gpu"} == set(PARTS) - {"gpu"}
-    assert {"processor", "bf16_instructions", "faster_in_bf16", "threads", "torch", "date"} <= set(results["machine"])
+    needed = {"processor", "bf16_instructions", "faster_in_bf16", "threads", "torch", "date"}
+    assert needed <= set(results["machine"])
+    for part in SCORED:
+        assert needed <= set(results[part]["machine"])
 
 
-@pytest.mark.parametrize("part", ["batches", "training"])
+@pytest.mark.parametrize("part", sorted(SCORED))
 def test_the_recorded_f1_belong_to_five_paired_seeds(part, results):
     training = results[part]
     assert len(set(training["seeds"])) == 5
@@ -78,7 +81,7 @@ def test_the_recorded_f1_belong_to_five_paired_seeds(part, results):
         assert row["f1_gain"] == pytest.approx(row["f1_mean"] - training["variants"]["recipe"]["f1_mean"], abs=2e-4)
 
 
-@pytest.mark.parametrize("part", ["batches", "training"])
+@pytest.mark.parametrize("part", sorted(SCORED))
 def test_the_recorded_steps_are_those_of_the_package_and_of_the_recipe(part, results):
     """The record belongs to the profile and the corpus of this checkout, not to earlier ones."""
     training = results[part]
@@ -100,13 +103,8 @@ def test_the_comparison_on_the_whole_corpus_is_that_of_the_quick_profile(results
 
 # Targets that the record on disk does not reach. Each is named in the closing note, and goes when it is met. On this
 # processor bfloat16 products are twice as fast as float32 ones: in an evaluation they alone take nine tenths of the time
-# that the target leaves for everything. Both means of F1 lie within half a standard error of the recipe's, below it.
-KNOWN_MISSES = {
-    "evaluation",
-    "loop",
-    "loop, mean F1 against the recipe",
-    "loop, float32, mean F1 against the recipe",
-}
+# that the target leaves for everything.
+KNOWN_MISSES = {"evaluation", "loop"}
 
 
 def test_the_recorded_measurements_meet_their_targets_but_for_the_known_misses(results):
@@ -133,8 +131,24 @@ def test_figures_of_two_machines_are_not_mixed(monkeypatch, capsys, results):
     monkeypatch.setattr("benchmarks.__main__.machine", lambda: {**results["machine"], "processor": "another one"})
     before = RESULTS.read_bytes()
     assert main(["import"]) == 2
-    assert "holds figures of another machine" in capsys.readouterr().err
+    assert "holds times of another machine" in capsys.readouterr().err
     assert RESULTS.read_bytes() == before
+
+
+def test_f1_may_come_from_another_machine_than_the_times(monkeypatch, tmp_path, results):
+    """F1 belongs to no processor: its part is replaced, names its machine, and the times keep theirs."""
+    other = {**results["machine"], "processor": "another one"}
+    record = tmp_path / "results.json"
+    record.write_bytes(RESULTS.read_bytes())
+    monkeypatch.setattr("benchmarks.__main__.RESULTS", record)
+    monkeypatch.setattr("benchmarks.__main__.machine", lambda: other)
+    monkeypatch.setitem(PARTS, "training", lambda: dict(results["warm-up"]))
+    main(["training"])
+    written = json.loads(record.read_text(encoding="utf-8"))
+    assert written["training"] == {**results["warm-up"], "machine": other}
+    assert {name: part for name, part in written.items() if name != "training"} == {
+        name: part for name, part in results.items() if name != "training"
+    }
 
 
 def test_the_gpu_comparison_runs_on_whatever_device_is_there():

@@ -9,6 +9,7 @@ import pytest
 
 import ner_tutorial
 from ner_tutorial import Profile, get_profile, load_model, load_tokenizer
+from ner_tutorial.batching import TOKENS_A_SENTENCE
 from ner_tutorial.checkpoints import MINILM_SHA256, minilm_folder
 from ner_tutorial.profiles import CHECKPOINT_VARIABLE, CORPUS_VARIABLE, PROFILE_VARIABLE
 
@@ -28,9 +29,26 @@ def test_quick_is_the_default_and_needs_no_network():
 def test_full_is_the_original_experiment():
     profile = get_profile("full")
     assert (profile.corpus, profile.checkpoint) == ("conll2003", "bert-base-cased")
-    # parity.md: learning rate, weight decay, batch, epochs, a linear schedule without warm-up.
+    # parity.md: one learning rate for all layers, weight decay, batch, epochs, a linear schedule without warm-up.
     assert (profile.learning_rate, profile.weight_decay, profile.batch_size) == (2e-5, 0.01, 8)
-    assert (profile.epochs, profile.warmup_ratio) == (3, 0.0)
+    assert (profile.epochs, profile.warmup_ratio, profile.layer_decay) == (3, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        ("epochs", "epochs"),
+        ("batch size; a batch has at most 16 times as many tokens", "batch_size"),
+        ("highest learning rate", "learning_rate"),
+        ("learning rate of a layer, as a share of that of the layer above", "layer_decay"),
+    ],
+)
+def test_the_introduction_shows_the_settings_of_both_profiles(row, field):
+    intro = (Path(__file__).resolve().parent.parent / "book" / "intro.md").read_text(encoding="utf-8")
+    line = next(line for line in intro.splitlines() if line.startswith(f"| {row} |"))
+    shown = [float(cell) for cell in line.strip("|").split("|")[1:]]
+    assert shown == [getattr(get_profile(name), field) for name in ("quick", "full")]
+    assert TOKENS_A_SENTENCE == 16
 
 
 def test_the_variables_are_called_as_the_book_says():
