@@ -155,25 +155,19 @@ def whole_runs(sentences: int = SENTENCES, rounds: int = 5) -> dict:
     return {"sentences": sentences, "variants": ratios}
 
 
+def _with_one_rate(profile: Profile) -> Profile:
+    """The same profile with the recipe's learning rate for all layers."""
+    return replace(profile, learning_rate=RECIPE_LEARNING_RATE, layer_decay=1.0)
+
+
 def ways_of_batching() -> dict:
     """Ways of making batches against the recipe's, on a part of the corpus; the package's is the loop.
 
     Nothing but the batches differs. So few sentences make few steps an epoch, so the loop gets a budget with which it
     makes no fewer than the recipe.
     """
-    profile = replace(
-        get_profile("quick"),
-        batch_size=plain.BATCH_SIZE,
-        learning_rate=RECIPE_LEARNING_RATE,
-        warmup_ratio=0.0,
-        layer_decay=1.0,
-    )
+    profile = replace(_with_one_rate(get_profile("quick")), batch_size=plain.BATCH_SIZE, warmup_ratio=0.0)
     return _paired_seeds(SENTENCES, profile, {"loop": _loops(profile)["loop"]}, WAYS)
-
-
-def _with_one_rate(profile: Profile) -> Profile:
-    """The same profile with the recipe's learning rate for all layers."""
-    return replace(profile, learning_rate=RECIPE_LEARNING_RATE, layer_decay=1.0)
 
 
 def whole_corpus() -> dict:

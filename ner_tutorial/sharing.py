@@ -177,7 +177,7 @@ def model_card(result, profile: Profile | None = None, *, repo_id: str = PLACEHO
         for kind, s in sorted(result.test.per_type.items())
     ]
     decay = settings["layer_decay"]
-    by_layer = f" at the head and {decay:g} times that at each layer below" if decay < 1 else ""
+    by_layer = f" at the head, for each layer {decay:g} times that of the one above" if decay < 1 else ""
     recipe = (
         f"{len(result.epochs)} epochs, the weights of epoch {result.best_epoch} kept; batches of {settings['batch_size']} "
         f"sentences on average, AdamW, peak learning rate {settings['learning_rate']:g}{by_layer}, linear schedule, weight "

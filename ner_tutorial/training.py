@@ -32,7 +32,7 @@ from ner_tutorial.evaluation import (
 from ner_tutorial.hardware import Hardware, detect_hardware, keep_freed_memory
 from ner_tutorial.labels import IGNORED_LABEL, LabelScheme
 from ner_tutorial.metrics import Scores, TypeScore, score_labels
-from ner_tutorial.optimizer import parameter_groups
+from ner_tutorial.optimizer import check_layer_decay, layer_depths, parameter_groups
 from ner_tutorial.profiles import Profile, get_profile
 from ner_tutorial.runs import (
     CHECKPOINTS,
@@ -210,8 +210,7 @@ def _prepare(
             raise ValueError(f"{name} must be at least 1, got {getattr(settings, name)}")
     if not settings.learning_rate > 0:
         raise ValueError(f"learning_rate must be above 0, got {settings.learning_rate}")
-    if not 0 < settings.layer_decay <= 1:
-        raise ValueError(f"layer_decay must be above 0 and at most 1, got {settings.layer_decay}")
+    check_layer_decay(settings.layer_decay)
 
     train = take(splits["train"], settings.train_sentences)
     if not len(train):
@@ -221,6 +220,8 @@ def _prepare(
     # The classification head starts random: the seed comes before the model (erratum 6).
     set_seed(settings.seed)
     model = load_model(settings.checkpoint, scheme)
+    if settings.layer_decay < 1:
+        layer_depths(model)  # refuses a model whose layers are not known, before the folder is claimed
 
     folder = Path(output_dir)
     with state.main_process_first():

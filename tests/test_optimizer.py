@@ -7,6 +7,7 @@ from test_inference import save_lookup_model
 from test_training import LOOPS, name_corpus, run, same_weights, save_encoder, weights
 from transformers import (
     AlbertConfig,
+    AlbertModel,
     AutoModelForTokenClassification,
     DistilBertConfig,
     ElectraConfig,
@@ -14,7 +15,7 @@ from transformers import (
     set_seed,
 )
 
-from ner_tutorial import CONLL_SCHEME, load_model
+from ner_tutorial import CONLL_SCHEME, load_model, load_tokenizer
 from ner_tutorial.embeddings import trim_embeddings
 from ner_tutorial.optimizer import layer_depths, parameter_groups
 
@@ -114,10 +115,21 @@ def test_both_loops_learn_the_same_weights_with_layer_decay_and_others_than_with
     }
     assert same_weights(*(found[loop, 0.5] for loop in LOOPS))
     assert not same_weights(*(found["accelerate", decay] for decay in (1.0, 0.5)))
-    start = load_model(encoder, CONLL_SCHEME).state_dict()
-    moved = {
-        decay: (weights(found["accelerate", decay])[name] - start[name]).norm().item()
-        for decay in (1.0, 0.5)
-        for name in ["bert.embeddings.word_embeddings.weight"]
-    }
+    name = "bert.embeddings.word_embeddings.weight"
+    start = load_model(encoder, CONLL_SCHEME).state_dict()[name]
+    moved = {decay: (weights(found["accelerate", decay])[name] - start).norm().item() for decay in (1.0, 0.5)}
     assert moved[0.5] < moved[1.0]
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_model_with_shared_layers_is_refused_before_anything_is_written(loop, tmp_path):
+    tokenizer = load_tokenizer(save_lookup_model(tmp_path / "lookup"))
+    AlbertModel(AlbertConfig(**{**SMALL, "vocab_size": len(tokenizer)}, embedding_size=8)).save_pretrained(
+        tmp_path / "a"
+    )
+    tokenizer.save_pretrained(tmp_path / "a")
+    folder, corpus = tmp_path / "run", name_corpus()
+    with pytest.raises(ValueError, match=r"layer_decay=1\.0"):
+        run(loop, folder, corpus, str(tmp_path / "a"), epochs=1, layer_decay=0.9)
+    assert not folder.exists()
+    assert run(loop, folder, corpus, str(tmp_path / "a"), epochs=1, layer_decay=1.0).model_dir == folder
