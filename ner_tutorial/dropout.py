@@ -8,14 +8,35 @@ draw serves eight.
 import torch
 from torch import nn
 
+ATTENTION = "byte_dropout"
+"""The name by which Transformers knows ``byte_dropout_attention``. No saved model names it."""
 
-class ByteDropout(nn.Module):
-    """Dropout that decides by one random byte a number, so ``p`` is rounded to a multiple of 1/256.
+
+def byte_dropout(x: torch.Tensor, p: float) -> torch.Tensor:
+    """``x`` with a share ``p`` of its numbers replaced by 0, decided by one random byte a number.
 
     Draws from PyTorch's own generator: a seed, and a saved state of the generator, mean what they always do.
 
     Args:
-        p: the share of numbers that become 0; the others are scaled by 1 / (1 - p), so that the mean stays.
+        x: of any shape.
+        p: at least 0 and below 1; rounded to a multiple of 1/256. The numbers that stay are scaled by 1 / (1 - p), so
+            that the mean stays.
+    """
+    threshold = min(round(p * 256), 255)
+    if threshold == 0:
+        return x
+    count = x.numel()
+    # random_ on 64-bit integers fills eight bytes a draw; its default range would leave the sign bit 0.
+    draws = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None)
+    kept = draws.view(torch.uint8)[:count].view(x.shape) >= threshold
+    return x * kept.to(x.dtype).mul_(256 / (256 - threshold))
+
+
+class ByteDropout(nn.Module):
+    """``byte_dropout`` as a layer: it drops in training mode only.
+
+    Args:
+        p: the share of numbers that become 0.
     """
 
     def __init__(self, p: float):
@@ -23,25 +44,52 @@ class ByteDropout(nn.Module):
         if not 0 <= p < 1:
             raise ValueError(f"p must be at least 0 and below 1, got {p}")
         self.p = p
-        self.threshold = min(round(p * 256), 255)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training or self.threshold == 0:
-            return x
-        count = x.numel()
-        # random_ on 64-bit integers fills eight bytes a draw; its default range would leave the sign bit 0.
-        draws = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None)
-        kept = draws.view(torch.uint8)[:count].view(x.shape) >= self.threshold
-        return x * kept.to(x.dtype).mul_(256 / (256 - self.threshold))
+        return byte_dropout(x, self.p) if self.training else x
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
 
 
+def byte_dropout_attention(module, query, key, value, attention_mask, dropout=0.0, scaling=None, **options):
+    """Attention for ``transformers.AttentionInterface`` that drops its weights with ``byte_dropout``.
+
+    Where nothing is dropped, or a layer asks for more than plain attention, it is PyTorch's own (``sdpa``).
+
+    Args:
+        module: the attention layer that asks.
+        query, key, value: (rows, heads, tokens, width of a head)
+        attention_mask: true where a query may look, or a number to add to its score; of a shape that broadcasts to
+            (rows, heads, tokens, tokens). ``None`` lets every query look at every token.
+        dropout: the share of weights that become 0; layers pass 0 in evaluation mode.
+        scaling: of the products of queries and keys; default, one over the root of the width.
+        options: what else layers pass.
+
+    Returns:
+        (output, None): output of shape (rows, tokens, heads, width of a head). The weights are not returned.
+    """
+    more = options.get("is_causal") or options.get("softcap") or options.get("position_bias") is not None
+    if dropout == 0 or more or query.shape[1] != key.shape[1]:
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
+        )
+    scores = (query * (query.shape[-1] ** -0.5 if scaling is None else scaling)) @ key.transpose(-1, -2)
+    if attention_mask is not None and attention_mask.dtype == torch.bool:
+        scores = scores.masked_fill(~attention_mask, float("-inf"))
+    elif attention_mask is not None:
+        scores = scores + attention_mask
+    weights = byte_dropout(scores.softmax(-1), dropout)  # (rows, heads, tokens, tokens)
+    return (weights @ value).transpose(1, 2).contiguous(), None
+
+
 def use_byte_dropout(model: nn.Module) -> int:
     """Replace the model's ``nn.Dropout`` layers in place, and return how many. They hold no weights.
 
-    Dropout inside fused attention is no layer, and stays as it is.
+    The dropout inside attention is no layer: a Transformers model with PyTorch's attention gets
+    ``byte_dropout_attention`` instead. Another implementation of attention stays as it is.
     """
     found = [
         (module, name, layer)
@@ -51,4 +99,11 @@ def use_byte_dropout(model: nn.Module) -> int:
     ]
     for module, name, layer in found:
         setattr(module, name, ByteDropout(layer.p).train(layer.training))
+    if getattr(getattr(model, "config", None), "_attn_implementation", None) == "sdpa":
+        from transformers import AttentionInterface, AttentionMaskInterface
+        from transformers.masking_utils import sdpa_mask
+
+        AttentionInterface.register(ATTENTION, byte_dropout_attention)
+        AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+        model.set_attn_implementation(ATTENTION)
     return len(found)

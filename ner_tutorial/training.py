@@ -362,7 +362,7 @@ def train_with_accelerate(
         batching: ``tokens`` fills batches to a token budget and weighs every label the same; ``sentences`` takes
             ``batch_size`` sentences in random order and the mean loss, as the original recipe does.
         trim: keep embedding rows that the corpus does not use out of the optimiser.
-        byte_dropout: on a CPU, draw dropout's random numbers eight at a time (``ByteDropout``). Off, it is PyTorch's.
+        byte_dropout: on a CPU, draw dropout's random numbers eight at a time (``use_byte_dropout``). Off, it is PyTorch's.
         resume: continue the run in ``output_dir`` after its last complete checkpoint. Its settings must be the same.
         progress: show a progress bar.
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertConfig, BertForTokenClassification
 
-from ner_tutorial.dropout import ByteDropout, use_byte_dropout
+from ner_tutorial.dropout import ATTENTION, ByteDropout, byte_dropout_attention, use_byte_dropout
 
 
 @pytest.mark.parametrize("p", [0.1, 0.25, 0.5, 0.9])
@@ -88,3 +88,97 @@ def test_all_dropout_layers_of_a_model_are_replaced_and_its_weights_stay():
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
     model(input_ids=torch.tensor([[1, 2, 3]])).logits.sum().backward()
+
+
+def made(attention: str, dropout: float = 0.1):
+    config = BertConfig(
+        vocab_size=20, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=8,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=dropout,
+    )  # fmt: skip
+    torch.manual_seed(1)
+    model = BertForTokenClassification._from_config(config, attn_implementation=attention)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return model.train()
+
+
+BATCH = {
+    "input_ids": torch.tensor([[1, 2, 3, 4], [5, 6, 7, 0]]),
+    "attention_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]]),
+}
+
+
+def test_attention_is_that_of_the_textbook_where_its_random_bytes_drop_nothing(monkeypatch):
+    """In training mode, so the way through the function is the one with dropout; gradients are compared as well."""
+    monkeypatch.setattr("ner_tutorial.dropout.byte_dropout", lambda x, p: x)
+    ours, plain = made("sdpa"), made("eager", dropout=0.0)
+    use_byte_dropout(ours)
+    for model in (ours, plain):
+        model(**BATCH).logits.square().sum().backward()
+    assert torch.allclose(ours(**BATCH).logits, plain(**BATCH).logits, atol=1e-5)
+    for (name, mine), theirs in zip(ours.named_parameters(), plain.parameters(), strict=True):
+        assert torch.allclose(mine.grad, theirs.grad, atol=1e-3, rtol=1e-3), name
+
+
+def attended(dropout: float, mask, draws: int = 4000):
+    """(output of ours, output of PyTorch's without dropout) for one query, key and value, repeated ``draws`` times."""
+    torch.manual_seed(2)
+    query, key, value = (torch.randn(1, 2, 5, 8).expand(draws, -1, -1, -1) for _ in range(3))
+    layer = torch.nn.Identity()
+    ours, weights = byte_dropout_attention(layer, query, key, value, mask, dropout=dropout)
+    assert weights is None
+    return ours, torch.nn.functional.scaled_dot_product_attention(query, key, value, mask.expand(5, 5)).transpose(1, 2)
+
+
+def test_attention_with_dropout_has_the_mean_of_attention_and_drops_the_share_it_should():
+    mask = torch.tensor([True, True, True, True, False])
+    ours, plain = attended(0.3, mask)
+    assert torch.allclose(ours.mean(0), plain[0], atol=0.1)
+    # The variance of a sum of weights times values that are each dropped with probability p: w^2 v^2 p / (1 - p).
+    twice, _ = attended(0.6, mask)
+    ratio = twice.var(0).sum() / ours.var(0).sum()
+    assert ratio.item() == pytest.approx((0.6 / 0.4) / (0.3 / 0.7), rel=0.1)
+
+
+@pytest.mark.parametrize("as_numbers", [False, True])
+def test_attention_never_looks_where_the_mask_forbids(as_numbers):
+    mask = torch.tensor([True, True, False, True, True])
+    if as_numbers:
+        mask = torch.zeros(5).masked_fill(~mask, float("-inf"))
+    torch.manual_seed(3)
+    query, key, value = (torch.randn(3, 2, 5, 8) for _ in range(3))
+    outputs = []
+    for changed in (0.0, 100.0):
+        torch.manual_seed(4)
+        value[:, :, 2] = changed
+        outputs.append(byte_dropout_attention(torch.nn.Identity(), query, key, value, mask, dropout=0.5)[0])
+    assert torch.equal(*outputs)
+
+
+def test_attention_without_dropout_is_pytorchs_own_and_draws_nothing():
+    ours, state = made("sdpa").eval(), torch.get_rng_state()
+    expected = ours(**BATCH).logits
+    use_byte_dropout(ours)
+    assert torch.equal(ours(**BATCH).logits, expected)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_attention_in_training_repeats_with_a_seed():
+    model = made("sdpa")
+    use_byte_dropout(model)
+    logits = []
+    for seed in (7, 7, 8):
+        torch.manual_seed(seed)
+        logits.append(model(**BATCH).logits)
+    assert torch.equal(logits[0], logits[1])
+    assert not torch.equal(logits[0], logits[2])
+
+
+def test_another_implementation_of_attention_stays_and_a_saved_model_names_none(tmp_path):
+    eager, model = made("eager"), made("sdpa")
+    use_byte_dropout(eager)
+    use_byte_dropout(model)
+    assert (eager.config._attn_implementation, model.config._attn_implementation) == ("eager", ATTENTION)
+    model.save_pretrained(tmp_path)
+    assert ATTENTION not in (tmp_path / "config.json").read_text(encoding="utf-8")
+    assert BertForTokenClassification.from_pretrained(tmp_path).config._attn_implementation == "sdpa"
