@@ -21,7 +21,7 @@ from ner_tutorial.labels import CONLL_SCHEME
 from ner_tutorial.metrics import score_labels
 
 
-def prediction(model_dir, sentences: int = 300, rounds: int = 9) -> dict:
+def prediction(model_dir, sentences: int = 300, rounds: int = 21) -> dict:
     """``load_tagger(...).predict`` against the pipeline on one sentence at a time; the same entities, and F1."""
     corpus = load_corpus("newswire")
     texts = [" ".join(words) for words in take(corpus["test"], sentences)["tokens"]]
@@ -62,7 +62,7 @@ def prediction(model_dir, sentences: int = 300, rounds: int = 9) -> dict:
     return {"sentences": sentences, "variants": rows}
 
 
-def evaluation(model_dir, rounds: int = 7) -> dict:
+def evaluation(model_dir, rounds: int = 15) -> dict:
     """``predict_rows`` on sorted rows against the plain loop at batch 8 in the order of the data set."""
     corpus = load_corpus("newswire")
     tagger = load_tagger(model_dir, precision="no")

@@ -1,9 +1,11 @@
 """Training: time and F1 against the original recipe. Time is taken in turns, F1 over paired seeds."""
 
 import math
+import queue
 import statistics
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -64,8 +66,8 @@ RECIPE_WARMED_UP = {
 }
 
 
-def fit(way: Way, rows, tokenizer, epochs: int, seed: int):
-    """Fine-tune in one way, and otherwise as the recipe, made fast: fused, trimmed, in the machine's fast format.
+def fit(way: Way, rows, tokenizer, epochs: int, seed: int, dtype: torch.dtype | None):
+    """Fine-tune in one way, and otherwise as the recipe, made fast: fused, trimmed, in mixed precision if ``dtype`` says so.
 
     Returns the model and the number of steps.
     """
@@ -80,7 +82,7 @@ def fit(way: Way, rows, tokenizer, epochs: int, seed: int):
     optimizer = torch.optim.AdamW(parameter_groups(model, 0.01, RECIPE_LEARNING_RATE), fused=True)
     steps = sum(map(len, plans))
     schedule = get_scheduler("linear", optimizer, math.ceil(steps * way.warmup_ratio), steps)
-    step = Stepper(model, optimizer, None, cpu_dtype())
+    step = Stepper(model, optimizer, None, dtype)
     for plan in plans:
         step.divisor = counted / len(plan) if way.summed else None
         for batch in plan:
@@ -100,21 +102,10 @@ def _held_out(tokenizer):
     return encode_for_evaluation(both, tokenizer, CONLL_SCHEME, profile.max_length, profile.stride)
 
 
-def _recipe(sentences: int | None, epochs: int) -> Callable[[int], float]:
-    tokenizer, rows = newswire_rows(sentences)
-    held_out = _held_out(tokenizer)
-
-    def run(seed: int) -> float:
-        model, _ = plain.train(rows, tokenizer, CHECKPOINT, epochs, RECIPE_LEARNING_RATE, seed)
-        return evaluate_model(model, held_out, tokenizer).scores.f1
-
-    return run
-
-
-def _loops(profile: Profile | None = None) -> dict[str, Callable]:
-    """The package's two training functions with a profile (default: quick), in the machine's fast format and in float32."""
+def _loops() -> dict[str, Callable]:
+    """The package's two training functions with the quick profile, in the machine's fast format and in float32."""
     functions = {"loop": train_with_accelerate, "Trainer": train_with_trainer}
-    common = {"profile": profile or get_profile("quick"), "progress": False}
+    common = {"profile": get_profile("quick"), "progress": False}
     found = {name: partial(run, **common) for name, run in functions.items()}
     if cpu_dtype() is not None:
         found |= {f"{name}, float32": partial(run, precision="no", **common) for name, run in functions.items()}
@@ -142,11 +133,8 @@ def _seconds_of_loop(name: str, sentences: int) -> Callable[[], float]:
     return train
 
 
-def whole_runs(sentences: int = SENTENCES, rounds: int = 5) -> dict:
-    """The training seconds of the package's two functions against the recipe's: one epoch each, in turn.
-
-    The runs of ``whole_corpus`` are minutes apart. A machine that changes its pace moves the ratio of such runs.
-    """
+def whole_runs(sentences: int = SENTENCES, rounds: int = 9) -> dict:
+    """The training seconds of the package's two functions against the recipe's: one epoch each, in turn."""
     runs = {"recipe": Apart(_seconds_of_recipe, sentences)}
     runs |= {name: Apart(_seconds_of_loop, name, sentences) for name in _loops()}
     ratios = as_rows(alternate(runs, rounds, measure=lambda run: run()))
@@ -160,6 +148,14 @@ def _with_one_rate(profile: Profile) -> Profile:
     return replace(profile, learning_rate=RECIPE_LEARNING_RATE, layer_decay=1.0)
 
 
+@dataclass(frozen=True)
+class Loop:
+    """A row of a table of F1: the package's loop with a profile, in a number format."""
+
+    profile: Profile
+    precision: str
+
+
 def ways_of_batching() -> dict:
     """Ways of making batches against the recipe's, on a part of the corpus; the package's is the loop.
 
@@ -167,7 +163,7 @@ def ways_of_batching() -> dict:
     makes no fewer than the recipe.
     """
     profile = replace(_with_one_rate(get_profile("quick")), batch_size=plain.BATCH_SIZE, warmup_ratio=0.0)
-    return _paired_seeds(SENTENCES, profile, {"loop": _loops(profile)["loop"]}, WAYS)
+    return _paired_seeds(SENTENCES, profile, {"loop": Loop(profile, _precision())}, list(WAYS))
 
 
 def whole_corpus() -> dict:
@@ -177,71 +173,103 @@ def whole_corpus() -> dict:
     own has the recipe's learning rate for all layers.
     """
     profile = get_profile("quick")
-    loops = {name: run for name, run in _loops(profile).items() if name.startswith("loop")}
-    loops["loop, one learning rate"] = _loops(_with_one_rate(profile))["loop"]
-    return _paired_seeds(profile.train_sentences, profile, loops, {})
+    loops = {"loop": Loop(profile, _precision())}
+    if cpu_dtype() is not None:
+        loops["loop, float32"] = Loop(profile, "no")
+    loops["loop, one learning rate"] = Loop(_with_one_rate(profile), _precision())
+    return _paired_seeds(profile.train_sentences, profile, loops)
 
 
 def warm_up() -> dict:
     """The recipe and the loop, each with and without a warm-up, on all training sentences, with one learning rate."""
     profile = _with_one_rate(get_profile("quick"))
     loops = {
-        "loop": _loops(profile)["loop"],
-        "loop, with warm-up": _loops(replace(profile, warmup_ratio=WARMUP_RATIO))["loop"],
+        "loop": Loop(profile, _precision()),
+        "loop, with warm-up": Loop(replace(profile, warmup_ratio=WARMUP_RATIO), _precision()),
     }
-    return _paired_seeds(profile.train_sentences, profile, loops, RECIPE_WARMED_UP)
+    return _paired_seeds(profile.train_sentences, profile, loops, list(RECIPE_WARMED_UP))
 
 
-def _paired_seeds(sentences: int | None, profile: Profile, loops: dict[str, Callable], ways: dict[str, Way]) -> dict:
-    """The recipe, loops of the package with the batches of ``profile``, and other ways of training: F1, seed by seed.
+def _precision() -> str:
+    return "no" if cpu_dtype() is None else "bf16"
+
+
+def _trainer_of_rows(sentences: int | None, epochs: int, precision: str) -> Callable[..., tuple[float, int]]:
+    """For a process of its own, with one thread: trains one row of a table with one seed; returns F1 and the steps.
 
     F1 is that of the last epoch's weights, in every row, on the validation and the test split together: twice the
-    sentences halve the variance.
+    sentences halve the variance. ``precision`` is that of the ways; a process that found it by timing would have
+    others beside it.
     """
-    part = _training_corpus(sentences)
-    tokenizer, rows = newswire_rows(sentences)
+    torch.set_num_threads(1)
+    part, (tokenizer, rows) = _training_corpus(sentences), newswire_rows(sentences)
     lengths = [len(row["input_ids"]) for row in rows]
     held_out = _held_out(tokenizer)
-    # The loops set how their process treats freed memory, which the recipe does not.
-    recipe = Apart(_recipe, sentences, EPOCHS)
-    found: dict[str, dict[str, list]] = {name: {"f1": [], "steps": []} for name in ("recipe", *loops, *ways)}
+    dtype = torch.bfloat16 if precision == "bf16" else None
 
-    def note(name: str, f1: float, steps: int) -> None:
-        found[name]["f1"].append(f1)
-        found[name]["steps"].append(steps)
-        say(f"  seed {seed}, {name}: F1 {f1:.4f}")
-
-    def score(model) -> float:
-        return evaluate_model(model, held_out, tokenizer).scores.f1
-
-    for seed in SEEDS:
-        note("recipe", recipe(seed), EPOCHS * math.ceil(len(rows) / plain.BATCH_SIZE))
-        for name, run in loops.items():
+    def train(name: str, loop: Loop | None, seed: int) -> tuple[float, int]:
+        if loop is not None:
             with tempfile.TemporaryDirectory() as folder:
-                result = run(Path(folder) / "run", corpus=part, epochs=EPOCHS, seed=seed)
+                result = train_with_accelerate(
+                    Path(folder) / "run", corpus=part, profile=loop.profile, precision=loop.precision, epochs=epochs,
+                    seed=seed, progress=False,
+                )  # fmt: skip
                 model = load_model(_last_checkpoint(result.model_dir), CONLL_SCHEME)
-                steps = EPOCHS * len(EpochBatches(lengths, profile.batch_size, EPOCHS, seed))
-                note(name, score(model), steps)
-        for name, way in ways.items():
-            model, steps = fit(way, rows, tokenizer, EPOCHS, seed)
-            note(name, score(model), steps)
-    recipe.close()
-    baseline = found["recipe"]["f1"]
+            steps = epochs * len(EpochBatches(lengths, loop.profile.batch_size, epochs, seed))
+        elif name == "recipe":
+            model, _ = plain.train(rows, tokenizer, CHECKPOINT, epochs, RECIPE_LEARNING_RATE, seed)
+            steps = epochs * math.ceil(len(rows) / plain.BATCH_SIZE)
+        else:
+            model, steps = fit({**WAYS, **RECIPE_WARMED_UP}[name], rows, tokenizer, epochs, seed, dtype)
+        return evaluate_model(model, held_out, tokenizer).scores.f1, steps
+
+    return train
+
+
+def _paired_seeds(sentences: int | None, profile: Profile, loops: dict[str, Loop], ways: Sequence[str] = ()) -> dict:
+    """The recipe, loops of the package with the batches of ``profile``, and other ways of training: F1, seed by seed.
+
+    F1 is no time: the runs go side by side, each in one thread of its own process.
+    """
+    names = ["recipe", *loops, *ways]
+    free: queue.SimpleQueue[Apart] = queue.SimpleQueue()
+    workers = [Apart(_trainer_of_rows, sentences, EPOCHS, _precision()) for _ in range(torch.get_num_threads())]
+    for worker in workers:
+        free.put(worker)
+
+    def run(job: tuple[int, str]) -> tuple[float, int]:
+        seed, name = job
+        worker = free.get()
+        try:
+            f1, steps = worker(name, loops.get(name), seed)
+        finally:
+            free.put(worker)
+        say(f"  seed {seed}, {name}: F1 {f1:.4f}")
+        return f1, steps
+
+    with ThreadPoolExecutor(len(workers)) as pool:
+        found = list(pool.map(run, [(seed, name) for seed in SEEDS for name in names]))
+    for worker in workers:
+        worker.close()
+    of_name = {name: found[i :: len(names)] for i, name in enumerate(names)}
+    baseline = [f1 for f1, _ in of_name["recipe"]]
+    rows = {name: ([f1 for f1, _ in values], [steps for _, steps in values]) for name, values in of_name.items()}
+    corpus = load_corpus("newswire")
     return {
-        "sentences": len(part["train"]),
-        "held_out_sentences": len(held_out.references),
+        "sentences": len(_training_corpus(sentences)["train"]),
+        "held_out_sentences": len(corpus["validation"]) + len(corpus["test"]),
         "epochs": EPOCHS,
         "seeds": list(SEEDS),
         "recipe": {"batch_size": plain.BATCH_SIZE, "learning_rate": RECIPE_LEARNING_RATE},
         "package": {name: getattr(profile, name) for name in PACKAGE_SETTINGS},
         "variants": {
             name: {
-                "steps": values["steps"],
-                "f1": [round(value, 4) for value in values["f1"]],
-                "f1_mean": round(statistics.mean(values["f1"]), 4),
-                "f1_gain": round(statistics.mean(values["f1"]) - statistics.mean(baseline), 4),
-                "seeds_above_recipe": sum(a > b for a, b in zip(values["f1"], baseline, strict=True)),
+                "steps": steps,
+                "f1": [round(value, 4) for value in f1],
+                "f1_mean": round(statistics.mean(f1), 4),
+                "f1_gain": round(statistics.mean(f1) - statistics.mean(baseline), 4),
+                "seeds_above_recipe": sum(a > b for a, b in zip(f1, baseline, strict=True)),
             }
-            for name, values in found.items()
+            for name, (f1, steps) in rows.items()
         },
     }

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import BertConfig
 
-from benchmarks import common, gpu, targets
+from benchmarks import common, gpu, targets, training
 from benchmarks.__main__ import PARTS, SCORED, main
 from benchmarks.steps import BUDGET, newswire_rows
 from ner_tutorial import CONLL_SCHEME, get_profile, load_corpus, load_tokenizer
@@ -63,6 +64,27 @@ def test_a_function_apart_runs_in_one_other_process_and_keeps_its_state():
     assert apart.process.exitcode == 0
 
 
+def _instead_of_training(sentences, epochs, precision):
+    """For the next test, in other processes: (F1 that tells row and seed, steps that tell the process)."""
+    f1 = {"recipe": 0.5, "loop": 0.6, "other": 0.4}
+    return lambda name, loop, seed: (f1[name] + seed / 1000 + (loop is not None), os.getpid())
+
+
+def test_rows_trained_side_by_side_come_back_by_row_and_seed(monkeypatch):
+    monkeypatch.setattr(training, "_trainer_of_rows", _instead_of_training)
+    profile = get_profile("quick")
+    found = training._paired_seeds(8, profile, {"loop": training.Loop(profile, "no")}, ["other"])
+    rows = found["variants"]
+    assert list(rows) == ["recipe", "loop", "other"]
+    assert rows["recipe"]["f1"] == [0.501, 0.502, 0.503, 0.504, 0.505]
+    assert rows["loop"]["f1"] == [1.601, 1.602, 1.603, 1.604, 1.605]
+    assert rows["other"] == {**rows["other"], "f1_mean": 0.403, "f1_gain": -0.1, "seeds_above_recipe": 0}
+    assert rows["loop"]["seeds_above_recipe"] == 5
+    processes = {step for row in rows.values() for step in row["steps"]}
+    assert os.getpid() not in processes
+    assert len(processes) <= torch.get_num_threads()
+
+
 def test_the_record_holds_every_part_and_names_the_machine(results):
     assert set(results) - {"machine", "gpu"} == set(PARTS) - {"gpu"}
     needed = {"processor", "bf16_instructions", "faster_in_bf16", "threads", "torch", "date"}
@@ -73,32 +95,32 @@ def test_the_record_holds_every_part_and_names_the_machine(results):
 
 @pytest.mark.parametrize("part", sorted(SCORED))
 def test_the_recorded_f1_belong_to_five_paired_seeds(part, results):
-    training = results[part]
-    assert len(set(training["seeds"])) == 5
-    for row in training["variants"].values():
+    scored = results[part]
+    assert len(set(scored["seeds"])) == 5
+    for row in scored["variants"].values():
         assert len(row["f1"]) == 5
         assert row["f1_mean"] == pytest.approx(sum(row["f1"]) / 5, abs=1e-4)
-        assert row["f1_gain"] == pytest.approx(row["f1_mean"] - training["variants"]["recipe"]["f1_mean"], abs=2e-4)
+        assert row["f1_gain"] == pytest.approx(row["f1_mean"] - scored["variants"]["recipe"]["f1_mean"], abs=2e-4)
 
 
 @pytest.mark.parametrize("part", sorted(SCORED))
 def test_the_recorded_steps_are_those_of_the_package_and_of_the_recipe(part, results):
     """The record belongs to the profile and the corpus of this checkout, not to earlier ones."""
-    training = results[part]
-    rows = newswire_rows(training["sentences"])[1]
+    scored = results[part]
+    rows = newswire_rows(scored["sentences"])[1]
     lengths = [len(row["input_ids"]) for row in rows]
-    size, epochs = training["package"]["batch_size"], training["epochs"]
-    expected = [epochs * len(EpochBatches(lengths, size, epochs, seed)) for seed in training["seeds"]]
-    assert training["variants"]["loop"]["steps"] == expected
-    recipe = training["recipe"]["batch_size"]
-    assert set(training["variants"]["recipe"]["steps"]) == {epochs * -(-len(rows) // recipe)}
+    size, epochs = scored["package"]["batch_size"], scored["epochs"]
+    expected = [epochs * len(EpochBatches(lengths, size, epochs, seed)) for seed in scored["seeds"]]
+    assert scored["variants"]["loop"]["steps"] == expected
+    recipe = scored["recipe"]["batch_size"]
+    assert set(scored["variants"]["recipe"]["steps"]) == {epochs * -(-len(rows) // recipe)}
 
 
 def test_the_comparison_on_the_whole_corpus_is_that_of_the_quick_profile(results):
-    training, profile = results["training"], get_profile("quick")
-    assert training["sentences"] == len(load_corpus(profile.corpus)["train"])
-    assert training["package"] == {name: getattr(profile, name) for name in training["package"]}
-    assert training["epochs"] == profile.epochs
+    scored, profile = results["training"], get_profile("quick")
+    assert scored["sentences"] == len(load_corpus(profile.corpus)["train"])
+    assert scored["package"] == {name: getattr(profile, name) for name in scored["package"]}
+    assert scored["epochs"] == profile.epochs
 
 
 # Targets that the record on disk does not reach. Each is named in the closing note, and goes when it is met. On this
