@@ -55,7 +55,8 @@ class ByteDropout(nn.Module):
 def byte_dropout_attention(module, query, key, value, attention_mask, dropout=0.0, scaling=None, **options):
     """Attention for ``transformers.AttentionInterface`` that drops its weights with ``byte_dropout``.
 
-    Where nothing is dropped, or a layer asks for more than plain attention, it is PyTorch's own (``sdpa``).
+    Where nothing is dropped, or a layer asks for more than attention to all that the mask allows, it is PyTorch's own
+    (``sdpa``).
 
     Args:
         module: the attention layer that asks.
@@ -69,7 +70,11 @@ def byte_dropout_attention(module, query, key, value, attention_mask, dropout=0.
     Returns:
         (output, None): output of shape (rows, tokens, heads, width of a head). The weights are not returned.
     """
-    more = options.get("is_causal") or options.get("softcap") or options.get("position_bias") is not None
+    # Without a mask, a layer that looks only back says so by this option or attribute (as in sdpa_attention_forward).
+    looks_back = options.get("is_causal")
+    if looks_back is None:
+        looks_back = getattr(module, "is_causal", True)
+    more = (looks_back and attention_mask is None) or options.get("softcap") or options.get("position_bias") is not None
     if dropout == 0 or more or query.shape[1] != key.shape[1]:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 

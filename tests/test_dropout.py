@@ -1,10 +1,12 @@
 """Dropout from random bytes: the same distribution as PyTorch's, the same gradients for the same mask, one generator."""
 
+import types
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import BertConfig, BertForTokenClassification
+from transformers import BertConfig, BertForTokenClassification, GPT2Config, GPT2Model
 
 from ner_tutorial.dropout import ATTENTION, ByteDropout, byte_dropout_attention, use_byte_dropout
 
@@ -102,6 +104,7 @@ def made(attention: str, dropout: float = 0.1):
     return model.train()
 
 
+ENCODER_LAYER = types.SimpleNamespace(is_causal=False)
 BATCH = {
     "input_ids": torch.tensor([[1, 2, 3, 4], [5, 6, 7, 0]]),
     "attention_mask": torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]]),
@@ -120,12 +123,27 @@ def test_attention_is_that_of_the_textbook_where_its_random_bytes_drop_nothing(m
         assert torch.allclose(mine.grad, theirs.grad, atol=1e-3, rtol=1e-3), name
 
 
+def test_a_model_that_looks_only_back_still_does():
+    """Without padding its layers get no mask: the attention itself must not look ahead."""
+    config = GPT2Config(
+        vocab_size=20, n_positions=8, n_embd=16, n_layer=1, n_head=2, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.1,
+        bos_token_id=1, eos_token_id=1,
+    )  # fmt: skip
+    model = GPT2Model._from_config(config, attn_implementation="sdpa").train()
+    use_byte_dropout(model)
+    assert model.config._attn_implementation == ATTENTION
+    states = []
+    for last in (4, 9):
+        torch.manual_seed(0)
+        states.append(model(input_ids=torch.tensor([[1, 2, 3, last]]), use_cache=False).last_hidden_state[0, :3])
+    assert torch.allclose(*states, atol=1e-6)
+
+
 def attended(dropout: float, mask, draws: int = 4000):
     """(output of ours, output of PyTorch's without dropout) for one query, key and value, repeated ``draws`` times."""
     torch.manual_seed(2)
     query, key, value = (torch.randn(1, 2, 5, 8).expand(draws, -1, -1, -1) for _ in range(3))
-    layer = torch.nn.Identity()
-    ours, weights = byte_dropout_attention(layer, query, key, value, mask, dropout=dropout)
+    ours, weights = byte_dropout_attention(ENCODER_LAYER, query, key, value, mask, dropout=dropout)
     assert weights is None
     return ours, torch.nn.functional.scaled_dot_product_attention(query, key, value, mask.expand(5, 5)).transpose(1, 2)
 
@@ -151,7 +169,7 @@ def test_attention_never_looks_where_the_mask_forbids(as_numbers):
     for changed in (0.0, 100.0):
         torch.manual_seed(4)
         value[:, :, 2] = changed
-        outputs.append(byte_dropout_attention(torch.nn.Identity(), query, key, value, mask, dropout=0.5)[0])
+        outputs.append(byte_dropout_attention(ENCODER_LAYER, query, key, value, mask, dropout=0.5)[0])
     assert torch.equal(*outputs)
 
 
