@@ -194,18 +194,17 @@ def _precision() -> str:
     return "no" if cpu_dtype() is None else "bf16"
 
 
-def _trainer_of_rows(sentences: int | None, epochs: int, precision: str) -> Callable[..., tuple[float, int]]:
+def _trainer_of_rows(sentences: int | None, epochs: int, dtype: torch.dtype | None) -> Callable[..., tuple[float, int]]:
     """For a process of its own, with one thread: trains one row of a table with one seed; returns F1 and the steps.
 
     F1 is that of the last epoch's weights, in every row, on the validation and the test split together: twice the
-    sentences halve the variance. ``precision`` is that of the ways; a process that found it by timing would have
-    others beside it.
+    sentences halve the variance. ``dtype`` is that of the ways; a process that found it by timing would have others
+    beside it.
     """
     torch.set_num_threads(1)
     part, (tokenizer, rows) = _training_corpus(sentences), newswire_rows(sentences)
     lengths = [len(row["input_ids"]) for row in rows]
     held_out = _held_out(tokenizer)
-    dtype = torch.bfloat16 if precision == "bf16" else None
 
     def train(name: str, loop: Loop | None, seed: int) -> tuple[float, int]:
         if loop is not None:
@@ -232,8 +231,11 @@ def _paired_seeds(sentences: int | None, profile: Profile, loops: dict[str, Loop
     F1 is no time: the runs go side by side, each in one thread of its own process.
     """
     names = ["recipe", *loops, *ways]
+    jobs = [(seed, name) for name in names for seed in SEEDS]
+    workers = [
+        Apart(_trainer_of_rows, sentences, EPOCHS, cpu_dtype()) for _ in range(min(torch.get_num_threads(), len(jobs)))
+    ]
     free: queue.SimpleQueue[Apart] = queue.SimpleQueue()
-    workers = [Apart(_trainer_of_rows, sentences, EPOCHS, _precision()) for _ in range(torch.get_num_threads())]
     for worker in workers:
         free.put(worker)
 
@@ -248,12 +250,12 @@ def _paired_seeds(sentences: int | None, profile: Profile, loops: dict[str, Loop
         return f1, steps
 
     with ThreadPoolExecutor(len(workers)) as pool:
-        found = list(pool.map(run, [(seed, name) for seed in SEEDS for name in names]))
+        results = dict(zip(jobs, pool.map(run, jobs), strict=True))
     for worker in workers:
         worker.close()
-    of_name = {name: found[i :: len(names)] for i, name in enumerate(names)}
-    baseline = [f1 for f1, _ in of_name["recipe"]]
-    rows = {name: ([f1 for f1, _ in values], [steps for _, steps in values]) for name, values in of_name.items()}
+    # For each row, five F1 and five numbers of steps.
+    found = {name: list(zip(*(results[seed, name] for seed in SEEDS), strict=True)) for name in names}
+    baseline, _ = found["recipe"]
     corpus = load_corpus("newswire")
     return {
         "sentences": len(_training_corpus(sentences)["train"]),
@@ -264,12 +266,12 @@ def _paired_seeds(sentences: int | None, profile: Profile, loops: dict[str, Loop
         "package": {name: getattr(profile, name) for name in PACKAGE_SETTINGS},
         "variants": {
             name: {
-                "steps": steps,
+                "steps": list(steps),
                 "f1": [round(value, 4) for value in f1],
                 "f1_mean": round(statistics.mean(f1), 4),
                 "f1_gain": round(statistics.mean(f1) - statistics.mean(baseline), 4),
                 "seeds_above_recipe": sum(a > b for a, b in zip(f1, baseline, strict=True)),
             }
-            for name, (f1, steps) in rows.items()
+            for name, (f1, steps) in found.items()
         },
     }
