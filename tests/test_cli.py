@@ -130,8 +130,8 @@ def test_what_is_not_given_comes_from_the_active_profile(corpus, tiny_checkpoint
     record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     assert (record["corpus"], record["checkpoint"]) == (corpus, tiny_checkpoint)
     assert (record["batch_size"], record["learning_rate"], record["layer_decay"], record["seed"]) == (
-        16,
-        4e-4,
+        24,
+        5e-4,
         0.85,
         42,
     )

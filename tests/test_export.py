@@ -101,6 +101,20 @@ def test_quantised_weights_take_about_a_quarter_of_the_room(trained, trained_exp
     assert onnx.TensorProto.INT8 not in stored(trained_export)
 
 
+def test_the_first_feed_forward_block_stays_in_float_and_no_other_product_does(trained, tmp_path):
+    import onnx
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(trained)
+    graph = onnx.load(export_onnx(trained, tmp_path / "int8") / "model.onnx").graph
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    products = [node for node in graph.node if node.op_type == "MatMul"]
+    wide, narrow = config.intermediate_size, config.hidden_size
+    assert [shapes[node.input[1]] for node in products] == [(narrow, wide), (wide, narrow)]
+    integer = sum(node.op_type == "MatMulInteger" for node in graph.node)
+    assert integer == 6 * config.num_hidden_layers + 1 - 2  # with the head, without the two
+
+
 def test_exporting_and_loading_print_and_log_nothing(trained, tmp_path, capfd, caplog):
     with caplog.at_level(logging.WARNING):
         load_tagger(export_onnx(trained, tmp_path / "out"))
