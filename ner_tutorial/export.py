@@ -88,8 +88,8 @@ def _leave_heads_to_attention(path: Path, heads: int) -> None:
 def _first_feed_forward(path: Path) -> list[str]:
     """The names of the two products of the first layer's feed-forward block: the first that widens, the first that narrows.
 
-    They stay in float. Of all layers, this one's block brings the int8 logits of training sentences closest to those of
-    float: the root mean square of the error falls from 0.065 to 0.055 on the quick profile's model.
+    They stay in float. Of the six blocks, leaving this one in float lowers the error of the int8 logits most: on training
+    sentences and the quick profile's model, its root mean square falls from 0.065 to 0.055.
     """
     import onnx
 
