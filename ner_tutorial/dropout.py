@@ -11,6 +11,9 @@ from torch import nn
 ATTENTION = "byte_dropout"
 """The name by which Transformers knows ``byte_dropout_attention``. No saved model names it."""
 
+INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""By the bytes of a floating-point number, the integer of the same width."""
+
 
 def byte_dropout(x: torch.Tensor, p: float) -> torch.Tensor:
     """``x`` with a share ``p`` of its numbers replaced by 0, decided by one random byte a number.
@@ -25,11 +28,14 @@ def byte_dropout(x: torch.Tensor, p: float) -> torch.Tensor:
     threshold = min(round(p * 256), 255)
     if threshold == 0:
         return x
-    count = x.numel()
+    count, width = x.numel(), x.element_size()
     # random_ on 64-bit integers fills eight bytes a draw; its default range would leave the sign bit 0.
-    draws = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None)
-    kept = draws.view(torch.uint8)[:count].view(x.shape) >= threshold
-    return x * kept.to(x.dtype).mul_(256 / (256 - threshold))
+    draws = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None).view(torch.uint8)[:count]
+    # Comparing would be plainer, and PyTorch makes and converts booleans one by one. Integers as wide as x's numbers go
+    # through its vector instructions: below the threshold, the sign of the difference is 0, and otherwise all bits are 1.
+    keep = (threshold - 1 - draws.to(INTEGERS[width])).bitwise_right_shift_(8 * width - 1)
+    scale = torch.tensor(256 / (256 - threshold), dtype=x.dtype).view(keep.dtype).item()
+    return x * keep.bitwise_and_(scale).view(x.dtype).view(x.shape)
 
 
 class ByteDropout(nn.Module):
@@ -82,9 +88,11 @@ def byte_dropout_attention(module, query, key, value, attention_mask, dropout=0.
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
         )
     scores = (query * (query.shape[-1] ** -0.5 if scaling is None else scaling)) @ key.transpose(-1, -2)
-    if attention_mask is not None and attention_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attention_mask, float("-inf"))
-    elif attention_mask is not None:
+    if attention_mask is not None:
+        if attention_mask.dtype == torch.bool:
+            # A sum, because masked_fill on the scores would go over booleans one by one, for every head, and back again.
+            allowed = attention_mask
+            attention_mask = torch.zeros_like(allowed, dtype=scores.dtype).masked_fill_(~allowed, float("-inf"))
         scores = scores + attention_mask
     weights = byte_dropout(scores.softmax(-1), dropout)  # (rows, heads, tokens, tokens)
     return (weights @ value).transpose(1, 2).contiguous(), None

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertConfig, BertForTokenClassification, GPT2Config, GPT2Model
 
-from ner_tutorial.dropout import ATTENTION, ByteDropout, byte_dropout_attention, use_byte_dropout
+from ner_tutorial.dropout import ATTENTION, ByteDropout, byte_dropout, byte_dropout_attention, use_byte_dropout
 
 
 @pytest.mark.parametrize("p", [0.1, 0.25, 0.5, 0.9])
@@ -41,6 +41,20 @@ def test_any_shape_keeps_its_shape_and_type(shape, p):
     x = torch.ones(shape, dtype=torch.float64)
     y = ByteDropout(p)(x)
     assert (y.shape, y.dtype) == (x.shape, x.dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9, 0.999])
+def test_it_is_the_comparison_of_each_byte_with_the_threshold(p, dtype):
+    """The plain way to write it, number for number: the integers behind it leave no bit of another value."""
+    x = torch.randn(37, 11).to(dtype)
+    torch.manual_seed(3)
+    found = byte_dropout(x, p)
+    torch.manual_seed(3)
+    draws = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+    threshold = min(round(p * 256), 255)
+    kept = draws.view(torch.uint8)[: x.numel()].view(x.shape) >= threshold
+    assert torch.equal(found, x * (kept.to(dtype) * (256 / (256 - threshold))))
 
 
 def test_gradients_pass_where_numbers_pass():
