@@ -31,8 +31,9 @@ def byte_dropout(x: torch.Tensor, p: float) -> torch.Tensor:
     count, width = x.numel(), x.element_size()
     # random_ on 64-bit integers fills eight bytes a draw; its default range would leave the sign bit 0.
     draws = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None).view(torch.uint8)[:count]
-    # A comparison would be plainer, but on a CPU PyTorch makes and converts booleans slowly. Integers as wide as x's numbers
-    # go through vector instructions: the sign of the difference becomes all bits 0 below the threshold, else all bits 1.
+    # A comparison would be plainer, but on a CPU PyTorch makes and converts booleans slowly. Integers as wide as x's
+    # numbers go through vector instructions: the sign of the difference becomes all bits 0 below the threshold, and all
+    # bits 1 from there on.
     keep = (threshold - 1 - draws.to(INTEGERS[width])).bitwise_right_shift_(8 * width - 1)
     scale = torch.tensor(256 / (256 - threshold), dtype=x.dtype).view(keep.dtype).item()
     return x * keep.bitwise_and_(scale).view(x.dtype).view(x.shape)
@@ -91,8 +92,8 @@ def byte_dropout_attention(module, query, key, value, attention_mask, dropout=0.
     if attention_mask is not None:
         if attention_mask.dtype == torch.bool:
             # A sum, because masked_fill would go over booleans, slowly, for every head, and once more on the way back.
-            allowed = attention_mask
-            attention_mask = torch.zeros_like(allowed, dtype=scores.dtype).masked_fill_(~allowed, float("-inf"))
+            added = torch.zeros_like(attention_mask, dtype=scores.dtype)
+            attention_mask = added.masked_fill_(~attention_mask, float("-inf"))
         scores = scores + attention_mask
     weights = byte_dropout(scores.softmax(-1), dropout)  # (rows, heads, tokens, tokens)
     return (weights @ value).transpose(1, 2).contiguous(), None

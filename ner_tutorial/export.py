@@ -40,18 +40,16 @@ class _Logits(torch.nn.Module):
         return self.model(input_ids=input_ids, attention_mask=mask).logits
 
 
-def _leave_heads_to_attention(path: Path, heads: int) -> None:
-    """Let each ``Attention`` node of a graph split its inputs into heads, and join them again, by itself.
+def _leave_heads_to_attention(graph, heads: int) -> None:
+    """In an ONNX graph, let each ``Attention`` node split its inputs into heads, and join them again, by itself.
 
     The exporter writes a reshape and a transpose for each of its tensors. ONNX allows (batch, tokens, width) as well,
     and ONNX Runtime copies less then: in int8, a short text takes a tenth less time on two threads, and a quarter less
     on one. A node in other surroundings is left as it is.
     """
-    import onnx
     from onnx.helper import get_node_attr_value, make_attribute
 
-    model = onnx.load(path)
-    nodes = model.graph.node
+    nodes = graph.node
     maker = {name: node for node in nodes for name in node.output}
     users: dict[str, list] = {}
     for node in nodes:
@@ -80,20 +78,16 @@ def _leave_heads_to_attention(path: Path, heads: int) -> None:
         attention.attribute.extend([make_attribute("q_num_heads", heads), make_attribute("kv_num_heads", heads)])
         for node in [*splits, *swaps, back, join]:
             nodes.remove(node)
-    del model.graph.value_info[:]  # shapes of tensors that are gone; ONNX Runtime infers what it needs
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
+    del graph.value_info[:]  # shapes of tensors that are gone; ONNX Runtime infers what it needs
 
 
-def _first_feed_forward(path: Path) -> list[str]:
-    """The names of the two products of the first layer's feed-forward block: the first that widens, the first that narrows.
+def _first_feed_forward(graph) -> list[str]:
+    """The names of the two products of the first layer's feed-forward block in an ONNX graph.
 
-    They stay in float. Of the six blocks, leaving this one in float lowers the error of the int8 logits most: on training
-    sentences and the quick profile's model, its root mean square falls from 0.065 to 0.055.
+    They are the first product that widens and the first that narrows. They stay in float. Of the six blocks, leaving
+    this one in float lowers the error of the int8 logits most: on training sentences and the quick profile's model, its
+    root mean square falls from 0.065 to 0.055.
     """
-    import onnx
-
-    graph = onnx.load(path).graph
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     found: dict[bool, str] = {}
     for node in graph.node:
@@ -136,6 +130,8 @@ def export_onnx(model_dir: str | Path, out: str | Path, quantize: bool = True) -
     _need("onnx", "onnxscript", "onnxruntime")
     import tempfile
 
+    import onnx
+
     from ner_tutorial.inference import load_tagger
 
     out = Path(out)
@@ -160,7 +156,10 @@ def export_onnx(model_dir: str | Path, out: str | Path, quantize: bool = True) -
                 external_data=False,
                 verbose=False,
             )
-        _leave_heads_to_attention(plain, tagger.model.config.num_attention_heads)
+        model = onnx.load(plain)
+        _leave_heads_to_attention(model.graph, tagger.model.config.num_attention_heads)
+        onnx.checker.check_model(model)
+        onnx.save(model, plain)
         out.mkdir(parents=True, exist_ok=True)
         if quantize:
             from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -172,7 +171,7 @@ def export_onnx(model_dir: str | Path, out: str | Path, quantize: bool = True) -
                     weight_type=QuantType.QInt8,
                     op_types_to_quantize=["MatMul"],
                     per_channel=True,  # one scale for a whole matrix cost a point of F1
-                    nodes_to_exclude=_first_feed_forward(plain),
+                    nodes_to_exclude=_first_feed_forward(model.graph),
                 )
         else:
             plain.replace(out / ONNX_FILE)
