@@ -13,7 +13,7 @@ import torch
 
 from benchmarks import gpu, reading, steps, targets, training
 from benchmarks.common import machine, say
-from ner_tutorial.book import trained_model
+from ner_tutorial.notebook import trained_model
 
 RESULTS = Path(__file__).resolve().parent / "results.json"
 

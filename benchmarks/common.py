@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 import torch
 import transformers
 
-from ner_tutorial.hardware import cpu_bf16_instructions, cpu_is_faster_in_bf16, detect_hardware
+from ner_tutorial.fast.precision import cpu_bf16_instructions, cpu_is_faster_in_bf16, detect_hardware
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from transformers import BertConfig, BertForTokenClassification
 from benchmarks import plain
 from benchmarks.common import alternate, as_rows
 from benchmarks.steps import BUDGET, Epoch, newswire_rows
-from ner_tutorial.batching import padding_share, sentence_batches, token_budget_batches
-from ner_tutorial.hardware import detect_hardware
+from ner_tutorial.collation import padding_share, sentence_batches, token_budget_batches
+from ner_tutorial.fast.precision import detect_hardware
 from ner_tutorial.labels import CONLL_SCHEME
 
 

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import DataCollatorForTokenClassification, get_scheduler, set_seed
 
-from ner_tutorial.checkpoints import load_model
+from ner_tutorial.encoders import load_model
 from ner_tutorial.labels import CONLL_SCHEME
 
 BATCH_SIZE = 8

@@ -12,13 +12,13 @@ from transformers import pipeline
 from benchmarks import plain
 from benchmarks.common import alternate, as_rows, say, seconds, summarise
 from ner_tutorial.alignment import tokenize_and_align_labels
-from ner_tutorial.checkpoints import load_tokenizer
 from ner_tutorial.corpus import load_corpus, take
+from ner_tutorial.encoders import load_tokenizer
 from ner_tutorial.evaluation import encode_for_evaluation, predict_rows
-from ner_tutorial.export import export_onnx
-from ner_tutorial.inference import load_tagger
+from ner_tutorial.fast.onnx_export import export_onnx
 from ner_tutorial.labels import CONLL_SCHEME
 from ner_tutorial.metrics import score_labels
+from ner_tutorial.tagger import load_tagger
 
 
 def prediction(model_dir, sentences: int = 300, rounds: int = 21) -> dict:

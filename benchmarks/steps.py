@@ -11,21 +11,27 @@ from transformers import DataCollatorForTokenClassification, set_seed
 
 from benchmarks import plain
 from benchmarks.common import Apart, alternate, as_rows, say, seconds
-from ner_tutorial.batching import TOKENS_A_SENTENCE, EpochBatches, padding_share, sentence_batches, token_budget_batches
-from ner_tutorial.checkpoints import load_model, load_tokenizer
+from ner_tutorial.collation import (
+    TOKENS_PER_SENTENCE,
+    EpochBatches,
+    padding_share,
+    sentence_batches,
+    token_budget_batches,
+)
 from ner_tutorial.corpus import load_corpus, take
-from ner_tutorial.dropout import use_byte_dropout
-from ner_tutorial.embeddings import trim_embeddings
-from ner_tutorial.hardware import cpu_is_faster_in_bf16, keep_freed_memory
+from ner_tutorial.encoders import load_model, load_tokenizer
+from ner_tutorial.fast.dropout import use_byte_dropout
+from ner_tutorial.fast.layer_rates import parameter_groups
+from ner_tutorial.fast.precision import cpu_is_faster_in_bf16, keep_freed_memory
+from ner_tutorial.fast.vocabulary import trim_embeddings
 from ner_tutorial.labels import CONLL_SCHEME, IGNORED_LABEL
-from ner_tutorial.optimizer import parameter_groups
 from ner_tutorial.profiles import get_profile
 from ner_tutorial.training import token_loss, training_rows
 
 CHECKPOINT = "minilm"
-BUDGET = get_profile("quick").batch_size * TOKENS_A_SENTENCE
+BUDGET = get_profile("quick").batch_size * TOKENS_PER_SENTENCE
 """Tokens a batch, as the quick profile has them."""
-RECIPE_BUDGET = plain.BATCH_SIZE * TOKENS_A_SENTENCE
+RECIPE_BUDGET = plain.BATCH_SIZE * TOKENS_PER_SENTENCE
 """A budget that makes no fewer steps than the recipe does."""
 
 

@@ -17,14 +17,14 @@ from transformers import DataCollatorForTokenClassification, get_scheduler, set_
 from benchmarks import plain
 from benchmarks.common import Apart, alternate, as_rows, say
 from benchmarks.steps import CHECKPOINT, RECIPE_BUDGET, Stepper, cpu_dtype, grouped_batches, newswire_rows
-from ner_tutorial.batching import EpochBatches, sentence_batches, token_budget_batches
-from ner_tutorial.checkpoints import load_model
+from ner_tutorial.collation import EpochBatches, sentence_batches, token_budget_batches
 from ner_tutorial.corpus import load_corpus, take
-from ner_tutorial.dropout import use_byte_dropout
-from ner_tutorial.embeddings import trim_embeddings
+from ner_tutorial.encoders import load_model
 from ner_tutorial.evaluation import encode_for_evaluation, evaluate_model
+from ner_tutorial.fast.dropout import use_byte_dropout
+from ner_tutorial.fast.layer_rates import parameter_groups
+from ner_tutorial.fast.vocabulary import trim_embeddings
 from ner_tutorial.labels import CONLL_SCHEME, IGNORED_LABEL
-from ner_tutorial.optimizer import parameter_groups
 from ner_tutorial.profiles import Profile, get_profile
 from ner_tutorial.training import train_with_accelerate, train_with_trainer
 

@@ -7,32 +7,29 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 _PUBLIC = {
-    "labels": ["CONLL_SCHEME", "IGNORED_LABEL", "LabelScheme"],
+    "labels": ["CONLL_SCHEME", "IGNORED_LABEL", "LabelScheme", "entity_spans"],
     "conll": ["ConllError", "Sentence", "iob1_to_iob2", "read_conll", "write_conll"],
     "corpus": ["load_corpus", "sentences_to_dataset"],
-    "checkpoints": ["load_model", "load_tokenizer"],
+    "baselines": ["DictionaryBaseline", "mentions", "unseen_share"],
+    "encoders": ["load_model", "load_tokenizer"],
     "alignment": ["align_labels_with_tokens", "tokenize_and_align_labels", "tokenize_windows"],
     "metrics": [
         "DecodedLabels",
-        "DictionaryBaseline",
         "Scores",
         "baseline_scores",
         "decode_predictions",
-        "entity_spans",
         "load_seqeval",
         "make_compute_metrics",
-        "mentions",
         "score_labels",
-        "unseen_share",
     ],
     "evaluation": ["encode_for_evaluation", "evaluate_model", "near_ties_in_float32"],
     "training": ["EpochMetrics", "TrainingResult", "load_result", "train_with_accelerate", "train_with_trainer"],
-    "sharing": ["model_card", "push_model"],
+    "hub.share": ["model_card", "push_model"],
     "lint": ["lint_folder"],
-    "export": ["export_onnx"],
-    "inference": ["EntitySpan", "Tagger", "load_tagger"],
+    "fast.onnx_export": ["export_onnx"],
+    "tagger": ["EntitySpan", "Tagger", "load_tagger"],
     "profiles": ["Profile", "get_profile"],
-    "hardware": ["detect_hardware"],
+    "fast.precision": ["detect_hardware"],
     "display": ["aligned_text", "show_aligned", "show_entities"],
     "plots": [
         "plot_epochs",
@@ -41,7 +38,7 @@ _PUBLIC = {
         "plot_sentence_lengths",
         "plot_type_scores",
     ],
-    "book": ["chapter_folder", "remember_model", "trained_model"],
+    "notebook": ["chapter_folder", "remember_model", "trained_model"],
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC.items() for name in names}
 __all__ = sorted(_MODULE_OF)

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ner_tutorial.checkpoints import require_word_ids, usable_length
+from ner_tutorial.encoders import require_word_ids, usable_length
 from ner_tutorial.labels import CONLL_SCHEME, IGNORED_LABEL, LabelScheme
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ner_tutorial.files import write_text
+
 DOCSTART = "-DOCSTART-"
 
 
@@ -232,6 +234,4 @@ def write_conll(path, sentences: Iterable[Sentence]) -> None:
                 raise ValueError(f"sentence {number}: {DOCSTART} marks a document and cannot be a word")
             lines.append(" ".join(cells))
         lines.append("")
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-    partial.replace(path)
+    write_text(path, "\n".join(lines) + "\n")

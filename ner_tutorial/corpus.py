@@ -12,7 +12,7 @@ from pathlib import Path
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, concatenate_datasets, load_dataset
 
 from ner_tutorial.conll import ConllError, Sentence, iob1_to_iob2, is_iob2, read_conll
-from ner_tutorial.hub import HubUnreachable, cache_only, explain, fetch, offline
+from ner_tutorial.hub.download import HubUnreachable, cache_only, explain, fetch, offline
 from ner_tutorial.labels import CHUNK_NAMES, CONLL_SCHEME, POS_NAMES, LabelScheme
 
 log = logging.getLogger("ner_tutorial")
@@ -280,3 +280,9 @@ def conform(
 def take(dataset: Dataset, count: int | None) -> Dataset:
     """The first ``count`` rows, or all of them if ``count`` is ``None`` or larger."""
     return dataset if count is None or count >= len(dataset) else dataset.select(range(count))
+
+
+def reference_labels(dataset, scheme: LabelScheme | None = None) -> list[list[str]]:
+    """The gold label names of a data set, one list a sentence."""
+    scheme = scheme or LabelScheme.from_features(dataset.features)
+    return [[scheme.names[i] for i in ids] for ids in dataset["ner_tags"]]

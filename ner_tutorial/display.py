@@ -6,7 +6,7 @@ Taught in chapter 1. Each function returns what it draws.
 from collections.abc import Sequence
 from html import escape
 
-from ner_tutorial.metrics import entity_spans
+from ner_tutorial.labels import entity_spans
 
 # Colour-blind safe tints (after Okabe and Ito), dark text on them in light and in dark pages; the type is also written out.
 TYPE_COLOURS = {"PER": "#f6c68b", "ORG": "#9fd3f0", "LOC": "#9fdcc0", "MISC": "#e6b3d0"}

@@ -11,8 +11,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from ner_tutorial.alignment import align_labels_with_tokens, tokenize_windows
+from ner_tutorial.corpus import reference_labels
 from ner_tutorial.labels import CONLL_SCHEME, IGNORED_LABEL, LabelScheme
-from ner_tutorial.metrics import Scores, labels_by_word, reference_labels, score_labels
+from ner_tutorial.metrics import Scores, labels_by_word, score_labels
 
 NO_WORD = -1
 
@@ -220,7 +221,7 @@ class _PlainAccelerator:
     """What ``predict_rows`` asks of an Accelerator, for one process; making a real one has effects on the whole program."""
 
     def __init__(self, device):
-        from ner_tutorial.hardware import fast_precision
+        from ner_tutorial.fast.precision import fast_precision
 
         self.device = device
         self.mixed_precision = fast_precision(device.type)

@@ -162,3 +162,14 @@ class LabelScheme:
 
 CONLL_SCHEME = LabelScheme(NER_NAMES)
 """The nine labels of CoNLL-2003 in the id order of its public copies."""
+
+
+def entity_spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
+    """(type, first word, one past the last word) of each entity, read leniently, as seqeval does by default.
+
+    >>> entity_spans(["B-PER", "I-PER", "O", "B-LOC"])
+    [('PER', 0, 2), ('LOC', 3, 4)]
+    """
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    return [(kind, first, last + 1) for kind, first, last in get_entities(list(tags))]

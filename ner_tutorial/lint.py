@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ner_tutorial.conll import ConllError, ConllFile, read_conll
-from ner_tutorial.metrics import entity_spans
+from ner_tutorial.labels import entity_spans
 
 CONLL_NAMES = ("*.conll", "*.txt", "*.iob2", "*.tsv", "eng.*")
 LONG_SENTENCE = 100  # words; most encoders take 512 tokens, and names split into several

@@ -3,7 +3,6 @@
 Taught in chapter 4. An entity counts only if its type and both its ends are right.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -11,6 +10,8 @@ from importlib.resources import files
 
 import numpy as np
 
+from ner_tutorial.baselines import DictionaryBaseline
+from ner_tutorial.corpus import reference_labels
 from ner_tutorial.labels import CONLL_SCHEME, IGNORED_LABEL, LabelScheme
 
 
@@ -155,68 +156,6 @@ def make_compute_metrics(
         return score_labels(decoded.references, decoded.predictions, strict=strict, scheme=scheme).overall()
 
     return compute_metrics
-
-
-# ---------------------------------------------------------------------------------------------- entities and baselines
-
-
-def entity_spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
-    """(type, first word, one past the last word) of each entity, read leniently, as seqeval does by default.
-
-    >>> entity_spans(["B-PER", "I-PER", "O", "B-LOC"])
-    [('PER', 0, 2), ('LOC', 3, 4)]
-    """
-    from seqeval.metrics.sequence_labeling import get_entities
-
-    return [(kind, first, last + 1) for kind, first, last in get_entities(list(tags))]
-
-
-def mentions(dataset, scheme: LabelScheme | None = None) -> list[tuple[str, str]]:
-    """(surface form, type) of every entity in a data set, in order. The surface form is its words joined by spaces."""
-    scheme = scheme or LabelScheme.from_features(dataset.features)
-    found = []
-    for tokens, ids in zip(dataset["tokens"], dataset["ner_tags"], strict=True):
-        for kind, start, end in entity_spans([scheme.names[i] for i in ids]):
-            found.append((" ".join(tokens[start:end]), kind))
-    return found
-
-
-def unseen_share(train, test) -> float:
-    """The share of test mentions whose surface form is no mention in train."""
-    known = {surface for surface, _ in mentions(train)}
-    surfaces = [surface for surface, _ in mentions(test)]
-    return sum(surface not in known for surface in surfaces) / len(surfaces) if surfaces else 0.0
-
-
-class DictionaryBaseline:
-    """Tags every mention that it saw in training with the type it had there most often; longest match first."""
-
-    def __init__(self, train):
-        counts: dict[tuple[str, ...], Counter] = {}
-        for surface, kind in mentions(train):
-            counts.setdefault(tuple(surface.split(" ")), Counter())[kind] += 1
-        self.types = {words: kinds.most_common(1)[0][0] for words, kinds in counts.items()}
-        self.longest = max(map(len, self.types), default=0)
-
-    def predict(self, tokens: Sequence[str]) -> list[str]:
-        """One label a word."""
-        tags, start = ["O"] * len(tokens), 0
-        while start < len(tokens):
-            for end in range(min(len(tokens), start + self.longest), start, -1):
-                kind = self.types.get(tuple(tokens[start:end]))
-                if kind:
-                    tags[start:end] = ["B-" + kind] + ["I-" + kind] * (end - start - 1)
-                    start = end
-                    break
-            else:
-                start += 1
-        return tags
-
-
-def reference_labels(dataset, scheme: LabelScheme | None = None) -> list[list[str]]:
-    """The gold label names of a data set, one list a sentence."""
-    scheme = scheme or LabelScheme.from_features(dataset.features)
-    return [[scheme.names[i] for i in ids] for ids in dataset["ner_tags"]]
 
 
 def baseline_scores(train, test) -> Mapping[str, Scores]:

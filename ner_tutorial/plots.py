@@ -129,6 +129,6 @@ def plot_type_scores(per_type: Mapping[str, object]):
 
 def mention_counts(corpus) -> dict[str, Counter]:
     """Split name to entity type to number of mentions, for ``plot_label_counts``."""
-    from ner_tutorial.metrics import mentions
+    from ner_tutorial.baselines import mentions
 
     return {split: Counter(kind for _, kind in mentions(rows)) for split, rows in corpus.items()}

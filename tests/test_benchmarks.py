@@ -13,7 +13,7 @@ from benchmarks import common, gpu, targets, training
 from benchmarks.__main__ import PARTS, SCORED, main
 from benchmarks.steps import BUDGET, newswire_rows
 from ner_tutorial import CONLL_SCHEME, get_profile, load_corpus, load_tokenizer
-from ner_tutorial.batching import EpochBatches
+from ner_tutorial.collation import EpochBatches
 
 RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results.json"
 

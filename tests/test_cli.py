@@ -11,9 +11,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner, Result
-from test_inference import save_lookup_model
-from test_resume import save_corpus
-from test_training import name_corpus, same_weights, save_encoder
+from miniature import name_corpus, same_weights, save_corpus, save_encoder, save_lookup_model
 
 from ner_tutorial import load_result, load_tagger
 from ner_tutorial.__main__ import main

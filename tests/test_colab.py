@@ -7,20 +7,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
 
-import nbformat
 import pytest
 import yaml
+from miniature import CHAPTERS, first_code_cell
 
 ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
 HTML = ROOT / "_build" / "html"
-CHAPTERS = [path for path in NOTEBOOKS if path.name[:2].isdigit()]
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-
-
-def first_code_cell(path: Path) -> str:
-    notebook = nbformat.read(path, as_version=4)
-    return next(cell.source for cell in notebook.cells if cell.cell_type == "code")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_colab import CHAPTERS, first_code_cell
+from miniature import CHAPTERS, first_code_cell
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -25,8 +25,8 @@ from ner_tutorial import (
     show_entities,
 )
 from ner_tutorial.display import OTHER_COLOURS, TYPE_COLOURS, colour_of
-from ner_tutorial.inference import EntitySpan
 from ner_tutorial.plots import SERIES, mention_counts
+from ner_tutorial.tagger import EntitySpan
 from ner_tutorial.training import EpochMetrics
 
 mpl.use("Agg")  # figures are drawn into memory, whatever screen there is

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import BertConfig, BertForTokenClassification, GPT2Config, GPT2Model
 
-from ner_tutorial.dropout import ATTENTION, ByteDropout, byte_dropout, byte_dropout_attention, use_byte_dropout
+from ner_tutorial.fast.dropout import ATTENTION, ByteDropout, byte_dropout, byte_dropout_attention, use_byte_dropout
 
 
 @pytest.mark.parametrize("p", [0.1, 0.25, 0.5, 0.9])
@@ -127,7 +127,7 @@ BATCH = {
 
 def test_attention_is_that_of_the_textbook_where_its_random_bytes_drop_nothing(monkeypatch):
     """In training mode, so the way through the function is the one with dropout; gradients are compared as well."""
-    monkeypatch.setattr("ner_tutorial.dropout.byte_dropout", lambda x, p: x)
+    monkeypatch.setattr("ner_tutorial.fast.dropout.byte_dropout", lambda x, p: x)
     ours, plain = made("sdpa"), made("eager", dropout=0.0)
     use_byte_dropout(ours)
     for model in (ours, plain):

@@ -12,9 +12,9 @@ from accelerate.state import AcceleratorState
 from datasets import Dataset
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from miniature import NAMES, WORDS, save_lookup_model
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
-from test_inference import NAMES, WORDS, save_lookup_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForTokenClassification, PreTrainedTokenizerFast, set_seed
 from transformers.modeling_outputs import TokenClassifierOutput
@@ -254,10 +254,10 @@ def test_answers_in_bfloat16_are_those_of_float32_where_two_labels_are_near(
         # Logits as close as those of a model that learns: bfloat16 then errs by less than a near tie.
         model.classifier.weight.mul_(0.1)
     rows = encode_for_evaluation(small_corpus["train"], tiny_tokenizer).rows
-    monkeypatch.setattr("ner_tutorial.hardware.fast_precision", lambda _: "no")
+    monkeypatch.setattr("ner_tutorial.fast.precision.fast_precision", lambda _: "no")
     expected, _ = predict_rows(model, rows, tiny_tokenizer)
 
-    monkeypatch.setattr("ner_tutorial.hardware.fast_precision", lambda _: "bf16")
+    monkeypatch.setattr("ner_tutorial.fast.precision.fast_precision", lambda _: "bf16")
     accelerator = Accelerator(mixed_precision="bf16", cpu=True) if prepared else None
     used = accelerator.prepare(model) if prepared else model
     found, _ = predict_rows(used, rows, tiny_tokenizer, accelerator=accelerator)

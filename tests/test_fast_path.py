@@ -8,17 +8,16 @@ from collections import Counter
 
 import pytest
 import torch
-from test_inference import save_lookup_model
-from test_training import LOOPS, name_corpus, run, save_encoder
+from miniature import LOOPS, name_corpus, run, save_encoder, save_lookup_model
 from torch.utils.data import DataLoader
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
 
 from benchmarks import plain
 from benchmarks.training import WAYS, grouped_batches
 from ner_tutorial import CONLL_SCHEME, get_profile, load_model, load_tokenizer
-from ner_tutorial.batching import token_budget_batches
-from ner_tutorial.embeddings import trim_embeddings
-from ner_tutorial.optimizer import parameter_groups
+from ner_tutorial.collation import token_budget_batches
+from ner_tutorial.fast.layer_rates import parameter_groups
+from ner_tutorial.fast.vocabulary import trim_embeddings
 from ner_tutorial.training import token_loss, training_rows
 
 each_loop = pytest.mark.parametrize("loop", LOOPS)

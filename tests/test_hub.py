@@ -37,7 +37,7 @@ class Keep(logging.Handler):
         warnings.append(record.getMessage())
 logging.getLogger("ner_tutorial").addHandler(Keep())
 from ner_tutorial import *
-from ner_tutorial.checkpoints import _hub_folder
+from ner_tutorial.encoders import _hub_folder
 out = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 for line in sys.stdin:
@@ -364,7 +364,7 @@ def test_without_a_network_full_fails_soon_and_names_the_ways_out(tmp_path):
 
 
 def test_a_hub_that_never_answers_is_given_up():
-    from ner_tutorial.hub import in_time
+    from ner_tutorial.hub.download import in_time
 
     started = time.perf_counter()
     with pytest.raises(TimeoutError, match=r"no answer within 0\.2 seconds"):

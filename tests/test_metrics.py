@@ -28,8 +28,9 @@ from ner_tutorial import (
     sentences_to_dataset,
     unseen_share,
 )
+from ner_tutorial.corpus import reference_labels
 from ner_tutorial.labels import NER_NAMES
-from ner_tutorial.metrics import labels_by_word, reference_labels
+from ner_tutorial.metrics import labels_by_word
 
 # ------------------------------------------------------------------------------------------ an oracle of plain loops
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ner_tutorial.baselines import mentions, unseen_share
 from ner_tutorial.conll import is_iob2, read_conll
 from ner_tutorial.corpus import load_corpus
+from ner_tutorial.labels import entity_spans
 from ner_tutorial.lint import inconsistent_surfaces, lint_folder
-from ner_tutorial.metrics import entity_spans, mentions, unseen_share
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT / "corpus"

@@ -6,9 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from test_inference import save_lookup_model
-from test_resume import save_corpus
-from test_training import name_corpus, save_encoder
+from miniature import name_corpus, save_corpus, save_encoder, save_lookup_model
 from transformers import AutoModelForTokenClassification
 
 from ner_tutorial import evaluate_model, load_corpus, load_result, load_tokenizer
@@ -23,8 +21,8 @@ from accelerate import Accelerator
 from torch.utils.data import DataLoader
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
 from ner_tutorial import encode_for_evaluation, evaluate_model, load_corpus, load_tokenizer
-from ner_tutorial.batching import EpochBatches
-from ner_tutorial.hardware import fast_precision
+from ner_tutorial.collation import EpochBatches
+from ner_tutorial.fast.precision import fast_precision
 
 model_dir, corpus, out, batch, *sizes = sys.argv[1:]
 accelerator = Accelerator(cpu=True, mixed_precision=fast_precision("cpu"))

@@ -9,8 +9,8 @@ import pytest
 
 import ner_tutorial
 from ner_tutorial import Profile, get_profile, load_model, load_tokenizer
-from ner_tutorial.batching import TOKENS_A_SENTENCE
-from ner_tutorial.checkpoints import MINILM_SHA256, minilm_folder
+from ner_tutorial.collation import TOKENS_PER_SENTENCE
+from ner_tutorial.encoders import MINILM_SHA256, minilm_folder
 from ner_tutorial.profiles import CHECKPOINT_VARIABLE, CORPUS_VARIABLE, PROFILE_VARIABLE
 
 
@@ -48,7 +48,7 @@ def test_the_introduction_shows_the_settings_of_both_profiles(row, field):
     line = next(line for line in intro.splitlines() if line.startswith(f"| {row} |"))
     shown = [float(cell) for cell in line.strip("|").split("|")[1:]]
     assert shown == [getattr(get_profile(name), field) for name in ("quick", "full")]
-    assert TOKENS_A_SENTENCE == 16
+    assert TOKENS_PER_SENTENCE == 16
 
 
 def test_the_variables_are_called_as_the_book_says():

@@ -2,7 +2,6 @@
 
 import gc
 import json
-import multiprocessing
 import os
 import random
 import re
@@ -13,12 +12,18 @@ import time
 from pathlib import Path
 
 import pytest
-from datasets import DatasetDict
-from test_inference import save_lookup_model
-from test_training import LOOPS, name_corpus, same_weights, save_encoder, shift
+from miniature import (
+    LOOPS,
+    name_corpus,
+    process_server,
+    same_weights,
+    save_corpus,
+    save_encoder,
+    save_lookup_model,
+    shift,
+)
 
-from ner_tutorial import TrainingResult, load_result, write_conll
-from ner_tutorial.conll import Sentence
+from ner_tutorial import TrainingResult, load_result
 
 each_loop = pytest.mark.parametrize("loop", LOOPS)
 OPTIONS = {
@@ -61,21 +66,6 @@ def train_and_perhaps_die(loop: str, folder: str, options: dict, die_at: int | N
     Path(seen).write_text(json.dumps(changes), encoding="utf-8")
 
 
-def process_server():
-    """Makes processes with the libraries loaded: a start takes milliseconds instead of seconds.
-
-    There is one server for all tests, and what it loads is settled before its first process.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        [
-            "accelerate", "datasets", "evaluate", "seqeval.metrics", "transformers.trainer",
-            "transformers.models.bert.modeling_bert", "ner_tutorial.training",
-        ]
-    )  # fmt: skip
-    return context
-
-
 @pytest.fixture(scope="module")
 def start(tmp_path_factory):
     """``start(loop, folder, options, die_at)`` starts a training process."""
@@ -104,19 +94,6 @@ def finish(start):
         return process.exitcode
 
     return wait
-
-
-def save_corpus(folder: Path, corpus: DatasetDict) -> str:
-    for split, rows in corpus.items():
-        names = rows.features["ner_tags"].feature.names
-        write_conll(
-            folder / f"{split}.conll",
-            [
-                Sentence(list(words), [], [], [names[i] for i in tags], 1)
-                for words, tags in zip(rows["tokens"], rows["ner_tags"], strict=True)
-            ],
-        )
-    return str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -332,11 +309,11 @@ def test_resuming_with_other_settings_is_refused_by_their_names(through, loop, c
 def test_a_resumed_run_keeps_its_number_format_whatever_the_machine_prefers_now(loop, inputs, tmp_path, monkeypatch):
     """The default is found by timing, and a machine that was busy then may be free now."""
     options = OPTIONS | inputs | {"precision": None, "epochs": 2}
-    monkeypatch.setattr("ner_tutorial.hardware.cpu_is_faster_in_bf16", lambda: True)
+    monkeypatch.setattr("ner_tutorial.fast.precision.cpu_is_faster_in_bf16", lambda: True)
     LOOPS[loop](tmp_path / "run", **options)
     shutil.copytree(tmp_path / "run", tmp_path / "through")
     (tmp_path / "run" / "metrics.json").unlink()
-    monkeypatch.setattr("ner_tutorial.hardware.cpu_is_faster_in_bf16", lambda: False)
+    monkeypatch.setattr("ner_tutorial.fast.precision.cpu_is_faster_in_bf16", lambda: False)
     with pytest.raises(ValueError, match="precision was 'bf16', now 'no'"):
         LOOPS[loop](tmp_path / "run", **options | {"precision": "no"}, resume=True)
     LOOPS[loop](tmp_path / "run", **options, resume=True)

@@ -4,7 +4,6 @@ import dataclasses
 import inspect
 import itertools
 import json
-import random
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,9 @@ import torch
 from datasets import DatasetDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from miniature import tiny_bert_config
-from safetensors.torch import load_file
+from miniature import LOOPS, NAMES, name_corpus, run, same_weights, save_encoder, save_lookup_model, shift, weights
 from seqeval.metrics import accuracy_score, f1_score
-from test_inference import NAMES, WORDS, save_lookup_model
-from transformers import AutoModelForTokenClassification, BertModel, set_seed
+from transformers import AutoModelForTokenClassification, set_seed
 
 from ner_tutorial import (
     CONLL_SCHEME,
@@ -29,64 +26,17 @@ from ner_tutorial import (
     load_result,
     load_tokenizer,
     sentences_to_dataset,
-    train_with_accelerate,
-    train_with_trainer,
 )
 from ner_tutorial.conll import Sentence
 from ner_tutorial.training import token_loss
 
-LOOPS = {"accelerate": train_with_accelerate, "trainer": train_with_trainer}
 each_loop = pytest.mark.parametrize("loop", LOOPS)
-
-# Each type becomes the next one: what is right under one labelling is wrong under the other.
-SHIFTED = {"PER": "LOC", "LOC": "ORG", "ORG": "MISC", "MISC": "PER"}
-
-
-def shift(label: str) -> str:
-    return label if label == "O" else label[:2] + SHIFTED[label[2:]]
-
-
-def name_sentences(count: int, seed: int, noise: float = 0.0, relabel=lambda label: label) -> list[Sentence]:
-    """Sentences of words that each have one label (see ``NAMES``); a share of the labels is wrong on purpose."""
-    chance = random.Random(seed)
-    singles = [word for word in WORDS if not NAMES[word].startswith("I-")]
-    rows = []
-    for _ in range(count):
-        words = chance.choices(singles, k=chance.randint(2, 12))
-        tags = [relabel(NAMES[word]) for word in words]
-        tags = [chance.choice(["O", "B-PER", "B-LOC"]) if chance.random() < noise else tag for tag in tags]
-        rows.append(Sentence(words, [], [], tags))
-    return rows
-
-
-def name_corpus(noise: float = 0.0, scheme: LabelScheme = CONLL_SCHEME, sizes=None, **relabel) -> DatasetDict:
-    sizes = sizes or {"train": 60, "validation": 25, "test": 26}
-    return DatasetDict(
-        {
-            split: sentences_to_dataset(
-                name_sentences(size, seed, noise, relabel.get(split, lambda label: label)), scheme
-            )
-            for seed, (split, size) in enumerate(sizes.items())
-        }
-    )
 
 
 @pytest.fixture(scope="module")
 def lookup(tmp_path_factory) -> str:
     """A model that is right on ``name_corpus`` before any training."""
     return str(save_lookup_model(tmp_path_factory.mktemp("lookup")))
-
-
-def save_encoder(folder: Path, lookup: str, dropout: float = 0.1) -> str:
-    """An untrained two-layer encoder over the same vocabulary: its classification head is made when training starts."""
-    tokenizer = load_tokenizer(lookup)
-    set_seed(0)
-    config = tiny_bert_config(
-        len(tokenizer), positions=64, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout
-    )
-    BertModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -100,23 +50,9 @@ def noisy_corpus() -> DatasetDict:
     return name_corpus(noise=0.15)
 
 
-def run(loop: str, folder: Path, corpus, checkpoint: str, **options) -> TrainingResult:
-    defaults = {"epochs": 3, "batch_size": 4, "learning_rate": 5e-3, "seed": 1, "progress": False}
-    return LOOPS[loop](folder, corpus=corpus, checkpoint=checkpoint, **(defaults | options))
-
-
 @pytest.fixture(scope="module")
 def results(tmp_path_factory, noisy_corpus, encoder) -> dict[str, TrainingResult]:
     return {loop: run(loop, tmp_path_factory.mktemp(loop), noisy_corpus, encoder) for loop in LOOPS}
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "model.safetensors")
-
-
-def same_weights(one: Path, other: Path) -> bool:
-    a, b = weights(one), weights(other)
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 def scores_of(folder: Path, dataset):

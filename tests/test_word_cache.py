@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ner_tutorial.alignment import _windows_from_tokenizer, _windows_from_words, tokenize_windows
-from ner_tutorial.checkpoints import load_tokenizer
+from ner_tutorial.encoders import load_tokenizer
 
 # Accents, zero-width and control characters, CJK, digits and punctuation: what normalisation and cutting depend on.
 WORDS = st.text(

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from ner_tutorial.batching import (
-    TOKENS_A_SENTENCE,
+from ner_tutorial.collation import (
+    TOKENS_PER_SENTENCE,
     EpochBatches,
     padding_share,
     sentence_batches,
@@ -54,7 +54,7 @@ def test_a_budget_of_one_sentence_batches_makes_batches_full(lengths, budget, se
 def test_sorting_in_chunks_leaves_little_padding():
     lengths = [1 + (i * 37) % 60 for i in range(800)]
     shuffled = padding_share(lengths, sentence_batches(800, 16, seed=1))
-    filled = padding_share(lengths, token_budget_batches(lengths, 16 * TOKENS_A_SENTENCE, seed=1))
+    filled = padding_share(lengths, token_budget_batches(lengths, 16 * TOKENS_PER_SENTENCE, seed=1))
     assert filled < 0.1 < 0.3 < shuffled
 
 
@@ -86,7 +86,7 @@ def test_each_epoch_has_every_row_once_in_the_announced_number_of_batches(
         assert all(plan), "an empty batch has no loss"
         assert sorted(itertools.chain(*plan)) == list(range(len(lengths)))
         if by_tokens:
-            budget = size * TOKENS_A_SENTENCE
+            budget = size * TOKENS_PER_SENTENCE
             assert all(len(rows) * max(lengths[i] for i in rows) <= budget or len(rows) == 1 for rows in plan)
 
 

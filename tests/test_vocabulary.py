@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 from transformers import AutoModelForTokenClassification, BertConfig, BertForTokenClassification, set_seed
 
-from ner_tutorial.embeddings import TrimmedEmbedding, restore_embeddings, trim_embeddings
+from ner_tutorial.fast.vocabulary import TrimmedEmbedding, restore_embeddings, trim_embeddings
 from ner_tutorial.training import token_loss
 
 VOCABULARY = 50

@@ -17,11 +17,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from ner_tutorial.alignment import tokenize_and_align_labels
-from ner_tutorial.batching import EpochBatches
-from ner_tutorial.checkpoints import load_model, load_tokenizer, quiet_loading
+from ner_tutorial.collation import EpochBatches
 from ner_tutorial.corpus import load_corpus, take
-from ner_tutorial.dropout import use_byte_dropout
-from ner_tutorial.embeddings import restore_embeddings, trim_embeddings
+from ner_tutorial.encoders import load_model, load_tokenizer, quiet_loading
 from ner_tutorial.evaluation import (
     EvaluationSet,
     encode_for_evaluation,
@@ -29,12 +27,15 @@ from ner_tutorial.evaluation import (
     near_ties_in_float32,
     predict_rows,
 )
-from ner_tutorial.hardware import Hardware, detect_hardware, keep_freed_memory
+from ner_tutorial.fast.dropout import use_byte_dropout
+from ner_tutorial.fast.layer_rates import check_layer_decay, layer_depths, parameter_groups
+from ner_tutorial.fast.precision import Hardware, detect_hardware, keep_freed_memory
+from ner_tutorial.fast.vocabulary import restore_embeddings, trim_embeddings
+from ner_tutorial.files import write_json
 from ner_tutorial.labels import IGNORED_LABEL, LabelScheme
 from ner_tutorial.metrics import Scores, TypeScore, score_labels
-from ner_tutorial.optimizer import check_layer_decay, layer_depths, parameter_groups
 from ner_tutorial.profiles import Profile, get_profile
-from ner_tutorial.runs import (
+from ner_tutorial.training.run_folder import (
     CHECKPOINTS,
     COMPLETE,
     METRICS_FILE,
@@ -46,7 +47,6 @@ from ner_tutorial.runs import (
     drop_cut_off_checkpoints,
     drop_training_state,
     recorded_precision,
-    write_json,
 )
 
 
@@ -132,7 +132,7 @@ class Preparation:
     rows: list[dict[str, list[int]]]
     """The training rows: ``input_ids``, ``attention_mask``, ``labels``."""
     batches: EpochBatches
-    labels_a_batch: float
+    labels_per_batch: float
     """Counted labels in a mean batch: what the summed loss is divided by."""
     validation: EvaluationSet
     test: EvaluationSet
@@ -258,7 +258,7 @@ def _prepare(
         model=model,
         rows=rows,
         batches=batches,
-        labels_a_batch=counted / len(batches),
+        labels_per_batch=counted / len(batches),
         validation=encode_for_evaluation(
             splits["validation"], tokenizer, scheme, length, min(settings.stride, length // 4)
         ),
@@ -396,7 +396,7 @@ def train_with_accelerate(
     # Accelerate steps a prepared schedule once a process; ours counts real steps, so it stays unprepared.
     schedule = get_scheduler("linear", optimizer, math.ceil(steps * settings.warmup_ratio), steps)
     accelerator.register_for_checkpointing(schedule)
-    divisor = prepared.labels_a_batch if settings.batching == "tokens" else None
+    divisor = prepared.labels_per_batch if settings.batching == "tokens" else None
     # Other dropout on every process; on one process the same stream as Trainer's.
     set_seed(settings.seed + accelerator.process_index)
 
@@ -512,7 +512,7 @@ def train_with_trainer(
     from transformers import PrinterCallback, Trainer, TrainingArguments
 
     settings = prepared.settings
-    divisor = prepared.labels_a_batch if settings.batching == "tokens" else None
+    divisor = prepared.labels_per_batch if settings.batching == "tokens" else None
     steps = len(prepared.batches) // settings.processes * settings.epochs
     clock = _clock(prepared.folder)
 

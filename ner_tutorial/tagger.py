@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ner_tutorial.aggregation import STRATEGIES, Found, entities_of_window, without_overlaps
-from ner_tutorial.batching import TOKENS_A_SENTENCE, sorted_batches
+from ner_tutorial.collation import TOKENS_PER_SENTENCE, sorted_batches
 from ner_tutorial.labels import LabelScheme
+from ner_tutorial.spans import STRATEGIES, Found, entities_of_window, without_overlaps
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Tagger:
         Args:
             texts: any number of strings.
             batch_size: windows of similar length that go through the model together, counted as in training: a batch
-                has ``TOKENS_A_SENTENCE`` times as many tokens, in many short windows or a few long ones.
+                has ``TOKENS_PER_SENTENCE`` times as many tokens, in many short windows or a few long ones.
 
         Raises:
             TypeError: ``texts`` is one string, or an item is not a string.
@@ -107,7 +107,7 @@ class Tagger:
         found: list = [None] * len(lengths)
         fill = {"input_ids": self.tokenizer.pad_token_id or 0, "token_type_ids": self.tokenizer.pad_token_type_id}
         with torch.inference_mode():
-            for chosen in sorted_batches(range(len(lengths)), lengths, batch_size * TOKENS_A_SENTENCE):
+            for chosen in sorted_batches(range(len(lengths)), lengths, batch_size * TOKENS_PER_SENTENCE):
                 # As the tokenizer's pad, which takes as long for one short text as a quarter of an int8 model.
                 width = lengths[chosen[-1]]
                 batch = {
@@ -156,8 +156,8 @@ def load_tagger(
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForTokenClassification
 
-    from ner_tutorial.checkpoints import load_tokenizer, quiet_loading
-    from ner_tutorial.hardware import detect_hardware
+    from ner_tutorial.encoders import load_tokenizer, quiet_loading
+    from ner_tutorial.fast.precision import detect_hardware
 
     folder = Path(model_dir)
     if not folder.is_dir():
@@ -175,7 +175,7 @@ def load_tagger(
     try:
         with quiet_loading():
             if exported.is_file():
-                from ner_tutorial.export import OnnxTokenClassifier
+                from ner_tutorial.fast.onnx_model import OnnxTokenClassifier
 
                 model = OnnxTokenClassifier(AutoConfig.from_pretrained(folder), exported)
             else:

@@ -10,7 +10,7 @@ import torch
 
 from ner_tutorial import detect_hardware
 from ner_tutorial.evaluation import _PlainAccelerator
-from ner_tutorial.hardware import cpu_bf16_instructions, cpu_is_faster_in_bf16, fast_precision
+from ner_tutorial.fast.precision import cpu_bf16_instructions, cpu_is_faster_in_bf16, fast_precision
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +97,7 @@ def test_a_card_that_only_emulates_bfloat16_computes_in_fp16(capability, chosen,
     [("fp16", torch.float16, True), ("bf16", torch.bfloat16, True), ("no", torch.bfloat16, False)],
 )
 def test_evaluation_computes_in_the_format_that_training_would_choose(precision, dtype, enabled, monkeypatch):
-    monkeypatch.setattr("ner_tutorial.hardware.fast_precision", lambda device: precision)
+    monkeypatch.setattr("ner_tutorial.fast.precision.fast_precision", lambda device: precision)
     with _PlainAccelerator(torch.device("cpu")).autocast():
         assert torch.is_autocast_enabled("cpu") is enabled
         assert not enabled or torch.get_autocast_dtype("cpu") == dtype
@@ -112,7 +112,7 @@ def test_an_unknown_format_is_refused_with_the_choices():
 FAULTS = """
 import resource, sys
 import torch
-from ner_tutorial.hardware import keep_freed_memory
+from ner_tutorial.fast.precision import keep_freed_memory
 
 if "keep" in sys.argv:
     keep_freed_memory()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from torch.utils.data import Sampler
 
-TOKENS_A_SENTENCE = 16
+TOKENS_PER_SENTENCE = 16
 """A token budget is ``batch_size`` times this. A newswire sentence has about 20 tokens, so such a batch holds a few
 sentences less than ``batch_size``: rows of one length have more in common than random ones, and smaller steps make up
 for it (chapter 9)."""
@@ -72,7 +72,7 @@ class EpochBatches(Sampler[list[int]]):
 
     Args:
         lengths: tokens of each row.
-        batch_size: sentences a batch; with ``by_tokens``, the budget is ``TOKENS_A_SENTENCE`` times as many tokens.
+        batch_size: sentences a batch; with ``by_tokens``, the budget is ``TOKENS_PER_SENTENCE`` times as many tokens.
         epochs: how many epochs are planned; the schedule needs the number of steps in advance.
         seed: of the whole run. Epoch ``e`` draws from ``(seed, e)``, so that a resumed run sees the same batches.
         by_tokens: fill batches by tokens; otherwise by sentences.
@@ -96,12 +96,12 @@ class EpochBatches(Sampler[list[int]]):
         plans = [self._plan(epoch) for epoch in range(epochs)]
         most = max(map(len, plans), default=0)
         self.count = -(-most // processes) * processes
-        self.rows_a_batch = len(self.lengths) / self.count if self.count else 0.0
+        self.rows_per_batch = len(self.lengths) / self.count if self.count else 0.0
 
     def _plan(self, epoch: int) -> list[list[int]]:
         seed = int(np.random.SeedSequence((self.seed, epoch)).generate_state(1)[0])
         if self.by_tokens:
-            return token_budget_batches(self.lengths, self._rows * TOKENS_A_SENTENCE, seed)
+            return token_budget_batches(self.lengths, self._rows * TOKENS_PER_SENTENCE, seed)
         return sentence_batches(len(self.lengths), self._rows, seed)
 
     def set_epoch(self, epoch: int) -> None:

@@ -5,10 +5,11 @@ Taught in chapter 6 (checkpoints).
 
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from ner_tutorial.files import write_json
 
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.json"
@@ -56,17 +57,6 @@ def corpus_fingerprint(corpus) -> str:
         for words, tags in zip(corpus[split]["tokens"], corpus[split]["ner_tags"], strict=True):
             digest.update(json.dumps([split, words, [names[i] for i in tags]]).encode())
     return digest.hexdigest()
-
-
-def write_json(path: Path, content) -> None:
-    """Write JSON so that the file is either the old one or the new one, even if the process is killed."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def recorded_precision(folder: str | Path) -> str | None:

@@ -2,9 +2,7 @@
 
 import pytest
 import torch
-from miniature import tiny_bert_config
-from test_inference import save_lookup_model
-from test_training import LOOPS, name_corpus, run, same_weights, save_encoder, weights
+from miniature import LOOPS, name_corpus, run, same_weights, save_encoder, save_lookup_model, tiny_bert_config, weights
 from transformers import (
     AlbertConfig,
     AlbertModel,
@@ -16,8 +14,8 @@ from transformers import (
 )
 
 from ner_tutorial import CONLL_SCHEME, load_model, load_tokenizer
-from ner_tutorial.embeddings import trim_embeddings
-from ner_tutorial.optimizer import layer_depths, parameter_groups
+from ner_tutorial.fast.layer_rates import layer_depths, parameter_groups
+from ner_tutorial.fast.vocabulary import trim_embeddings
 
 SMALL = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
 ENCODERS = {

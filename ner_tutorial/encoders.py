@@ -9,7 +9,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-from ner_tutorial.hub import HubUnreachable, fetch, offline
+from ner_tutorial.hub.download import HubUnreachable, fetch, offline
 from ner_tutorial.labels import CONLL_SCHEME, LabelScheme
 
 MINILM_NAME = "minilm"

@@ -9,8 +9,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
-from test_inference import SENTENCE, save_lookup_model
-from test_training import name_corpus
+from miniature import SENTENCE, name_corpus, save_lookup_model
 
 from ner_tutorial import export_onnx, load_tagger
 
@@ -58,7 +57,7 @@ def test_the_exported_attention_splits_and_joins_its_heads_itself(trained, train
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A model with attention layers, trained for a moment."""
-    from test_training import run, save_encoder
+    from miniature import run, save_encoder
 
     lookup = str(save_lookup_model(tmp_path_factory.mktemp("vocabulary")))
     encoder = save_encoder(tmp_path_factory.mktemp("encoder"), lookup)

@@ -11,21 +11,13 @@ import warnings
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel
-from transformers.modeling_outputs import TokenClassifierOutput
+
+from ner_tutorial.fast.onnx_model import need
 
 ONNX_FILE = "model.onnx"
 # The first version of ONNX with attention as one operation: a short text takes a fifth less time in int8.
 OPSET = 23
 INPUTS = ("input_ids", "attention_mask")
-
-
-def _need(*modules: str) -> None:
-    import importlib.util
-
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ModuleNotFoundError(f'{", ".join(missing)} is missing; install it: pip install "ner-tutorial[onnx]"')
 
 
 class _Logits(torch.nn.Module):
@@ -127,12 +119,12 @@ def export_onnx(model_dir: str | Path, out: str | Path, quantize: bool = True) -
         FileExistsError: ``out`` is not empty.
         FileNotFoundError: ``model_dir`` holds no model.
     """
-    _need("onnx", "onnxscript", "onnxruntime")
+    need("onnx", "onnxscript", "onnxruntime")
     import tempfile
 
     import onnx
 
-    from ner_tutorial.inference import load_tagger
+    from ner_tutorial.tagger import load_tagger
 
     out = Path(out)
     if out.exists() and (out.is_file() or any(out.iterdir())):
@@ -178,34 +170,3 @@ def export_onnx(model_dir: str | Path, out: str | Path, quantize: bool = True) -
     tagger.model.config.save_pretrained(out)
     tagger.tokenizer.save_pretrained(out)
     return out
-
-
-class OnnxTokenClassifier(PreTrainedModel):
-    """An exported model behind the interface of a Transformers model. Runs on the CPU, for inference only."""
-
-    main_input_name = "input_ids"
-
-    def __init__(self, config, path: str | Path):
-        _need("onnxruntime")
-        import onnxruntime
-
-        super().__init__(config)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-    @property
-    def device(self) -> torch.device:
-        return torch.device("cpu")
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return torch.float32
-
-    def forward(self, input_ids, attention_mask=None, **_) -> TokenClassifierOutput:
-        """``input_ids`` and ``attention_mask`` of shape (batch, tokens); logits of shape (batch, tokens, labels)."""
-        if attention_mask is None:
-            attention_mask = torch.ones_like(input_ids)
-        (logits,) = self.session.run(None, {"input_ids": input_ids.numpy(), "attention_mask": attention_mask.numpy()})
-        return TokenClassifierOutput(logits=torch.from_numpy(logits))

@@ -10,65 +10,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from miniature import NAMES, SENTENCE, WORDS, piece_logits, save_lookup_model
 from transformers import BertConfig, BertForTokenClassification, BertModel, BertTokenizer, pipeline
 from transformers.pipelines.token_classification import AggregationStrategy
 
 from ner_tutorial import CONLL_SCHEME, EntitySpan, LabelScheme, Tagger, load_tagger, sentences_to_dataset
-from ner_tutorial.aggregation import Found, entities_of_window, without_overlaps
 from ner_tutorial.conll import Sentence
-
-# What the model below answers for each piece: a label, or the logits of several.
-NAMES = {
-    "Nora": "B-PER", "Velt": "I-PER", "Ines": "B-PER", "Oslo": "B-LOC", "Lima": "B-LOC", "Acme": "B-ORG",
-    "Group": "I-ORG", "Dutch": "B-MISC", "Cup": "I-MISC",
-    # One name in three pieces: the middle one is taken for no name, as a model that errs does.
-    "Blac": "B-PER", "##k": "O", "##burn": "B-PER",
-    # Another, over which the strategies disagree.
-    "Zan": {"B-PER": 1.5}, "##zi": {"B-LOC": 1.9, "B-ORG": 1.0}, "##bar": {"B-ORG": 3.0, "B-LOC": 2.9},
-    **dict.fromkeys(["the", "of", "met", "flew", "to", "won", ".", ",", "-", "##s", "in"], "O"),
-}  # fmt: skip
-SENTENCE = "Nora Velt flew to Oslo, Ines to the Dutch Cup of Acme Group."
-WORDS = [piece for piece, answer in NAMES.items() if isinstance(answer, str) and not piece.startswith("##")]
-
-
-def piece_logits(answer: str | dict[str, float], scheme: LabelScheme = CONLL_SCHEME) -> torch.Tensor:
-    answer = {answer: 8.0} if isinstance(answer, str) else answer
-    return torch.tensor([answer.get(name, 0.0) for name in scheme.names])
-
-
-def save_lookup_model(
-    folder: Path, answers=None, window: int = 64, positions: int = 512, scheme: LabelScheme = CONLL_SCHEME
-) -> Path:
-    """A model folder whose answers are looked up: each piece has its logits, whatever stands around it.
-
-    A BERT without layers. Its embedding holds the logits, their negatives (so that the mean is 0) and a filler (so that
-    every row has one norm): layer normalisation then only scales it, and the classifier scales it back.
-    """
-    answers = NAMES if answers is None else answers
-    table = {"[PAD]": "O", "[UNK]": "O", "[CLS]": "O", "[SEP]": "O", "[MASK]": "O", **answers}
-    tokenizer = BertTokenizer(
-        vocab={piece: i for i, piece in enumerate(table)}, do_lower_case=False, model_max_length=window
-    )
-    labels = scheme.num_labels
-    config = BertConfig(
-        vocab_size=len(table), hidden_size=2 * labels + 2, num_hidden_layers=0, num_attention_heads=1,
-        max_position_embeddings=positions, num_labels=labels, id2label=scheme.id2label, label2id=scheme.label2id,
-    )  # fmt: skip
-    model = BertForTokenClassification(config)
-    logits = torch.stack([piece_logits(answer, scheme) for answer in table.values()])
-    norm = 400.0
-    filler = (norm - logits.square().sum(1)).sqrt()[:, None]
-    with torch.no_grad():
-        embeddings = model.bert.embeddings
-        embeddings.word_embeddings.weight.copy_(torch.cat([logits, -logits, filler, -filler], 1))
-        embeddings.position_embeddings.weight.zero_()
-        embeddings.token_type_embeddings.weight.zero_()
-        model.classifier.bias.zero_()
-        model.classifier.weight.zero_()
-        model.classifier.weight[:, :labels] = math.sqrt(2 * norm / config.hidden_size) * torch.eye(labels)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return Path(folder)
+from ner_tutorial.spans import Found, entities_of_window, without_overlaps
 
 
 @pytest.fixture(scope="module")

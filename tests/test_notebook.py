@@ -5,11 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from test_resume import process_server, save_corpus
-from test_training import name_corpus, same_weights
+from miniature import name_corpus, process_server, same_weights, save_corpus
 
 from ner_tutorial import chapter_folder, get_profile, load_tagger, remember_model, train_with_trainer, trained_model
-from ner_tutorial.book import cache_folder
+from ner_tutorial.notebook import cache_folder
 
 TRAINS = "No trained model with these settings yet: training one now.\n"
 REUSES = "Using the model trained earlier with these settings.\n"

@@ -3,6 +3,7 @@
 Taught nowhere: plumbing. Runs and models that chapters make lie in the user's cache, never in the checkout.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+from ner_tutorial.files import new_folder
 from ner_tutorial.profiles import Profile, get_profile
 
 CACHE_VARIABLE = "NER_TUTORIAL_CACHE"
@@ -33,8 +35,8 @@ def chapter_folder(name: str) -> Path:
 def _key(profile: Profile) -> str:
     from ner_tutorial import __version__
     from ner_tutorial.corpus import load_corpus
-    from ner_tutorial.hardware import detect_hardware
-    from ner_tutorial.runs import corpus_fingerprint
+    from ner_tutorial.fast.precision import detect_hardware
+    from ner_tutorial.training.run_folder import corpus_fingerprint
 
     content = [
         asdict(profile),
@@ -75,15 +77,14 @@ def remember_model(result, profile: Profile | None = None) -> None:
 
 
 def _keep(result, folder: Path) -> None:
-    from ner_tutorial.runs import METRICS_FILE
+    from ner_tutorial.training.run_folder import METRICS_FILE
 
     if (folder / METRICS_FILE).is_file():
         return
     shutil.rmtree(folder, ignore_errors=True)  # what is there without its numbers is half a model
-    partial = folder.with_name(f"{folder.name}.partial.{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(result.model_dir, partial, ignore=shutil.ignore_patterns("checkpoints"))
-    try:
-        partial.rename(folder)
-    except OSError:  # another process was faster, and its model is as good
-        shutil.rmtree(partial, ignore_errors=True)
+    leave_out = shutil.ignore_patterns("checkpoints")
+    with (
+        contextlib.suppress(OSError),
+        new_folder(folder) as partial,
+    ):  # another process may be faster, and its model as good
+        shutil.copytree(result.model_dir, partial, ignore=leave_out, dirs_exist_ok=True)

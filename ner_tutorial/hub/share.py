@@ -8,9 +8,10 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-from ner_tutorial.hub import ANSWER_WITHIN, HubUnreachable, explain, in_time, status_of
+from ner_tutorial.files import write_text
+from ner_tutorial.hub.download import ANSWER_WITHIN, HubUnreachable, explain, in_time, status_of
 from ner_tutorial.profiles import Profile, get_profile
-from ner_tutorial.runs import RUN_FILE
+from ner_tutorial.training.run_folder import RUN_FILE
 
 CARD = "README.md"
 PLACEHOLDER = "your-name/your-model"  # in a card that was written before the model had a name on the Hub
@@ -287,6 +288,4 @@ def _complete_card(folder: Path, repo_id: str) -> None:
         text = path.read_text(encoding="utf-8").replace(PLACEHOLDER, repo_id)
     else:
         text = model_card(load_result(folder), repo_id=repo_id)
-    partial = path.with_name(CARD + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_text(path, text)
