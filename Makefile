@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOWEST := .venv-lowest
+# Two files of tests, or two notebooks, side by side; each computes on one thread, so that they do not wait for each other.
+TOGETHER := -n 2 --dist loadfile
+TOGETHER_ENV := OMP_NUM_THREADS=1
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= true
 
@@ -43,10 +46,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 
 unit: $(READY)
-	$(BIN)/python -m pytest -q tests
+	$(BIN)/python -m pytest -q $(TOGETHER) tests
 
 nbval: $(READY)
-	$(BIN)/python -m pytest -q --nbval book
+	$(TOGETHER_ENV) $(BIN)/python -m pytest -q $(TOGETHER) --nbval book
 
 refresh: $(READY)
 	$(BIN)/python tools/refresh.py
