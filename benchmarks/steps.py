@@ -11,12 +11,14 @@ from transformers import DataCollatorForTokenClassification, set_seed
 
 from benchmarks import plain
 from benchmarks.common import Apart, alternate, as_rows, say, seconds
+from ner_tutorial.alignment import Encoder
 from ner_tutorial.collation import (
     TOKENS_PER_SENTENCE,
     EpochBatches,
     padding_share,
     sentence_batches,
     token_budget_batches,
+    training_rows,
 )
 from ner_tutorial.corpus import load_corpus, take
 from ner_tutorial.encoders import load_model, load_tokenizer
@@ -26,7 +28,7 @@ from ner_tutorial.fast.precision import cpu_is_faster_in_bf16, keep_freed_memory
 from ner_tutorial.fast.vocabulary import trim_embeddings
 from ner_tutorial.labels import CONLL_SCHEME, IGNORED_LABEL
 from ner_tutorial.profiles import get_profile
-from ner_tutorial.training import token_loss, training_rows
+from ner_tutorial.training import token_loss
 
 CHECKPOINT = "minilm"
 BUDGET = get_profile("quick").batch_size * TOKENS_PER_SENTENCE
@@ -40,7 +42,7 @@ def newswire_rows(sentences: int):
     tokenizer = load_tokenizer(CHECKPOINT)
     train = take(load_corpus("newswire")["train"], sentences)
     profile = get_profile("quick")
-    return tokenizer, training_rows(train, tokenizer, CONLL_SCHEME, profile.max_length, profile.stride)
+    return tokenizer, training_rows(train, Encoder(tokenizer, CONLL_SCHEME, profile.max_length, profile.stride))
 
 
 def grouped_batches(lengths: Sequence[int], batch_size: int, seed: int, chunk: int = 400) -> list[list[int]]:

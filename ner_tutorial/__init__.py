@@ -12,7 +12,7 @@ _PUBLIC = {
     "corpus": ["load_corpus", "sentences_to_dataset"],
     "baselines": ["DictionaryBaseline", "mentions", "unseen_share"],
     "encoders": ["load_model", "load_tokenizer"],
-    "alignment": ["align_labels_with_tokens", "tokenize_and_align_labels", "tokenize_windows"],
+    "alignment": ["Encoder", "align_labels_with_tokens", "tokenize_and_align_labels", "tokenize_windows"],
     "metrics": [
         "DecodedLabels",
         "Scores",
@@ -22,7 +22,7 @@ _PUBLIC = {
         "make_compute_metrics",
         "score_labels",
     ],
-    "evaluation": ["encode_for_evaluation", "evaluate_model", "near_ties_in_float32"],
+    "evaluation": ["encode_for_evaluation", "evaluate_model"],
     "training": ["EpochMetrics", "TrainingResult", "load_result", "train_with_accelerate", "train_with_trainer"],
     "hub.share": ["model_card", "push_model"],
     "lint": ["lint_folder"],

@@ -1,15 +1,19 @@
 """From words and labels to tokens and labels.
 
 Taught in chapter 2. A tokenizer cuts a word into pieces; ``word_ids`` says which word each piece comes from. Labels
-follow: the first piece takes the word's label, later pieces continue it, special tokens get -100.
+follow: the first piece takes the word's label, later pieces continue it, special tokens get -100. ``Encoder`` holds a
+tokenizer, the labels and the lengths together: training, evaluation and the reading of text all encode through it.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ner_tutorial.encoders import require_word_ids, usable_length
-from ner_tutorial.labels import CONLL_SCHEME, IGNORED_LABEL, LabelScheme
+from ner_tutorial.labels import CONLL_SCHEME, IGNORED_LABEL, LabelScheme, ids_by_name, named_labels
+from ner_tutorial.words import WordRule, put_space_before_words
+
+NO_WORD = -1
 
 
 def align_labels_with_tokens(
@@ -18,12 +22,12 @@ def align_labels_with_tokens(
     """The label of each token, from the labels of the words and the word id of each token.
 
     Args:
-        labels: one label id a word.
-        word_ids: one entry a token, the index of its word, or ``None`` for a special token.
+        labels: one label id per word.
+        word_ids: one entry per token, the index of its word, or ``None`` for a special token.
         scheme: turns the label of a word into the label of its later pieces (B-X into I-X, by name).
 
     Returns:
-        One label id a token, -100 for special tokens.
+        One label id per token, -100 for special tokens.
 
     >>> align_labels_with_tokens([3, 0, 7], [None, 0, 0, 1, 2, None])
     [-100, 3, 4, 0, 7, -100]
@@ -55,7 +59,7 @@ def align_labels_with_tokens(
 class Windows:
     """A tokenised batch of sentences. A sentence that fits is one window; a longer one is several that overlap.
 
-    The five lists have one entry a window, and the inner lists one entry a token.
+    The lists have one entry per window, and the inner lists one entry per token.
     """
 
     input_ids: list[list[int]]
@@ -67,136 +71,143 @@ class Windows:
     """True where this window answers for the token's word. Every word that has a token is owned by one window."""
     sentence: list[int]
     """The index of the sentence that the window was cut from."""
+    offsets: list[list[tuple[int, int]]] | None = None
+    """Where each token begins and ends in its word, in characters; only if they were asked for."""
+
+    def inputs(self, window: int) -> dict[str, list[int]]:
+        """What the model reads of a window: one list per input name, one entry per token."""
+        types = {} if self.token_type_ids is None else {"token_type_ids": self.token_type_ids[window]}
+        return {"input_ids": self.input_ids[window], **types, "attention_mask": self.attention_mask[window]}
+
+    def first_pieces(self, window: int) -> list[int]:
+        """For each token the word that it answers for, as the first piece of a word that the window owns; else -1."""
+        ids, owned = self.word_ids[window], self.owned[window]
+        return [
+            word if own and (i == 0 or ids[i - 1] != word) else NO_WORD
+            for i, (word, own) in enumerate(zip(ids, owned, strict=True))
+        ]
 
 
-def tokenize_windows(
-    sentences: Sequence[Sequence[str]], tokenizer, max_length: int | None = None, stride: int | None = None
-) -> Windows:
-    """Tokenise sentences of words; cut the long ones into overlapping windows instead of dropping their end.
-
-    Where two windows hold a word, the one in which it stands further from the edge owns it: it has more context there.
+class Encoder:
+    """A tokenizer with the labels and the lengths of one model: turns words, labels and text into rows of tokens.
 
     Args:
-        sentences: lists of words.
-        tokenizer: a fast tokenizer.
-        max_length: the longest window in tokens, special tokens included. Default: the tokenizer's limit.
-        stride: how many tokens two windows share. Default: a quarter of ``max_length``.
+        tokenizer: a fast tokenizer. If it is byte-level, it is set to put a space before each word, so that a word gets
+            the pieces that it has in running text; that setting is saved with it.
+        scheme: the model's labels, in the order of its logits.
+        max_length: the longest row in tokens, special tokens included; never longer than the tokenizer allows.
+            Default: the tokenizer's limit.
+        stride: how many tokens two windows of a long sentence share. Default: a quarter of the row.
 
     Raises:
         ValueError: the tokenizer gives no word ids, or ``stride`` leaves no room to move on.
     """
-    require_word_ids(tokenizer)
-    limit = (
-        usable_length(tokenizer)
-        if max_length is None
-        else min(max_length, usable_length(tokenizer, default=max_length))
-    )
-    room = limit - tokenizer.num_special_tokens_to_add()
-    stride = limit // 4 if stride is None else stride
-    if room < 1 or not 0 <= stride < room:
-        raise ValueError(
-            f"windows of {limit} tokens cannot overlap by {stride}: they hold {max(room, 0)} tokens of text"
+
+    def __init__(self, tokenizer, scheme: LabelScheme, max_length: int | None = None, stride: int | None = None):
+        require_word_ids(tokenizer)
+        put_space_before_words(tokenizer)
+        self.tokenizer, self.scheme = tokenizer, scheme
+        limit = usable_length(tokenizer, default=max_length or 512)
+        self.max_length = limit if max_length is None else min(max_length, limit)
+        quarter = self.max_length // 4
+        if stride is not None and max_length is not None and self.max_length < max_length:
+            stride = min(stride, quarter)  # it was meant for longer rows than the tokenizer allows
+        self.stride = quarter if stride is None else stride
+        # Tokens of text in a row, once the special tokens have their place.
+        self.room = self.max_length - tokenizer.num_special_tokens_to_add()
+        if self.room < 1 or not 0 <= self.stride < self.room:
+            raise ValueError(
+                f"windows of {self.max_length} tokens cannot overlap by {self.stride}: "
+                f"they hold {max(self.room, 0)} tokens of text"
+            )
+
+    @property
+    def word_rule(self) -> WordRule:
+        """How this tokenizer's model cuts text into words: as recorded with it when it was trained, or the default."""
+        return WordRule.of(self.tokenizer)
+
+    def windows(self, sentences: Sequence[Sequence[str]], offsets: bool = False) -> Windows:
+        """Tokenise sentences of words; cut the long ones into overlapping windows instead of dropping their end.
+
+        Where two windows hold a word, the one in which it stands further from the edge owns it: it has more context there.
+        """
+        if not len(sentences):
+            return Windows([], [], None, [], [], [], [] if offsets else None)
+        encoded = self.tokenizer(
+            [list(words) for words in sentences],
+            is_split_into_words=True,
+            truncation=True,
+            max_length=self.max_length,
+            stride=self.stride,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=offsets,
         )
-    if not len(sentences):
-        return Windows([], [], None, [], [], [])
-    if _pieces_ignore_neighbours(tokenizer):
-        return _windows_from_words(sentences, tokenizer, limit, stride)
-    return _windows_from_tokenizer(sentences, tokenizer, limit, stride)
+        sources = [int(i) for i in encoded["overflow_to_sample_mapping"]]
+        word_ids = [encoded.word_ids(i) for i in range(len(sources))]
+        return Windows(
+            input_ids=[list(ids) for ids in encoded["input_ids"]],
+            attention_mask=[list(mask) for mask in encoded["attention_mask"]],
+            token_type_ids=[list(ids) for ids in encoded["token_type_ids"]] if "token_type_ids" in encoded else None,
+            word_ids=word_ids,
+            owned=_owned(word_ids, sources, self.room - self.stride),
+            sentence=sources,
+            offsets=encoded["offset_mapping"] if offsets else None,
+        )
+
+    def texts(self, texts: Sequence[str]) -> tuple[Windows, list[list[tuple[int, int]]]]:
+        """Cut texts into words and tokenise these, exactly as ``windows`` tokenises the words of a data set.
+
+        Returns:
+            The windows, with token offsets, and for each text the first character of each word and the one past its last.
+        """
+        places = [self.word_rule.cut(text) for text in texts]
+        words = [[text[start:end] for start, end in row] for text, row in zip(texts, places, strict=True)]
+        return self.windows(words, offsets=True), places
+
+    def aligned(self, windows: Windows, tags: Sequence[Sequence[int]]) -> list[list[int]]:
+        """The label of each token of each window, from the label ids of each sentence's words.
+
+        A word that two windows hold is labelled where it is owned and is -100 in the other.
+        """
+        rows = []
+        for source, word_ids, owned in zip(windows.sentence, windows.word_ids, windows.owned, strict=True):
+            labels = align_labels_with_tokens(tags[source], word_ids, self.scheme)
+            rows.append([label if own else IGNORED_LABEL for label, own in zip(labels, owned, strict=True)])
+        return rows
+
+    def split(self, dataset) -> tuple[list[list[str]], list[list[int]]]:
+        """The words and the label ids of a split, the ids in the order of this encoder's labels.
+
+        Raises:
+            ValueError: the split has other label names than the encoder, or a sentence has more or fewer labels than words.
+        """
+        sentences, tags = dataset["tokens"][:], dataset["ner_tags"][:]
+        _same_lengths(sentences, tags, "sentence", range(len(sentences)))
+        table = ids_by_name(named_labels(dataset), self.scheme)
+        if table is not None:
+            tags = [[table[tag] for tag in row] for row in tags]
+        return sentences, tags
 
 
-def _pieces_ignore_neighbours(tokenizer) -> bool:
-    """True for WordPiece tokenizers: they cut each word by itself, so a word's pieces can be looked up."""
-    return type(getattr(tokenizer.backend_tokenizer, "model", None)).__name__ == "WordPiece"
+def _same_lengths(sentences, tags, kind: str, names: Sequence) -> None:
+    for name, words, labels in zip(names, sentences, tags, strict=True):
+        if len(words) != len(labels):
+            raise ValueError(f"{kind} {name}: {len(words)} words but {len(labels)} labels")
 
 
-def _windows_from_words(sentences: Sequence[Sequence[str]], tokenizer, limit: int, stride: int) -> Windows:
-    """As ``_windows_from_tokenizer``, but each distinct word is tokenised once. The result is the same."""
-    pieces = _pieces_of_words(tokenizer.backend_tokenizer, itertools.chain.from_iterable(sentences))
-    opening, closing = tokenizer.cls_token_id, tokenizer.sep_token_id
-    typed = "token_type_ids" in tokenizer.model_input_names
+def _owned(word_ids: list[list[int | None]], sources: list[int], step: int) -> list[list[bool]]:
+    """For each token of each window, whether the window owns its word.
 
-    rows: list[tuple[int, list[int], list[int | None]]] = []
-    long: list[int] = []
-    for number, words in enumerate(sentences):
-        ids: list[int] = [opening]
-        word_ids: list[int | None] = [None]
-        for index, word in enumerate(words):
-            found = pieces[word]
-            ids += found
-            word_ids += [index] * len(found)
-        if len(ids) >= limit:
-            long.append(number)
-            continue
-        ids.append(closing)
-        word_ids.append(None)
-        rows.append((number, ids, word_ids))
-    short = Windows(
-        input_ids=[ids for _, ids, _ in rows],
-        attention_mask=[[1] * len(ids) for _, ids, _ in rows],
-        token_type_ids=[[0] * len(ids) for _, ids, _ in rows] if typed else None,
-        word_ids=[word_ids for _, _, word_ids in rows],
-        owned=[[word is not None for word in word_ids] for _, _, word_ids in rows],
-        sentence=[number for number, _, _ in rows],
-    )
-    if not long:
-        return short
-    windows = _windows_from_tokenizer([sentences[number] for number in long], tokenizer, limit, stride)
-    return _merge(short, windows, long)
-
-
-def _pieces_of_words(backend, words: Iterable[str], together: int = 64) -> dict[str, list[int]]:
-    """The token ids of each distinct word, special tokens left out."""
-    distinct = list(dict.fromkeys(words))
-    backend.no_truncation()  # a call with truncation leaves it switched on
-    backend.no_padding()
-    # Each encoding that comes back costs time, so words share one.
-    groups = [distinct[start : start + together] for start in range(0, len(distinct), together)]
-    encodings = backend.encode_batch(groups, is_pretokenized=True, add_special_tokens=False)
-    pieces: dict[str, list[int]] = {word: [] for word in distinct}
-    for group, encoding in zip(groups, encodings, strict=True):
-        for token, number in zip(encoding.ids, encoding.word_ids, strict=True):
-            pieces[group[number]].append(token)
-    return pieces
-
-
-def _merge(short: Windows, windows: Windows, long: list[int]) -> Windows:
-    """Both sets of windows as one, in the order of the sentences. ``long`` numbers the sentences of the second."""
-    sources = [*short.sentence, *(long[number] for number in windows.sentence)]
-    order = sorted(range(len(sources)), key=sources.__getitem__)  # stable: windows of a sentence stay in order
-
-    def pick(first: list, second: list) -> list:
-        both = [*first, *second]
-        return [both[i] for i in order]
-
-    types = short.token_type_ids is not None and windows.token_type_ids is not None
-    return Windows(
-        input_ids=pick(short.input_ids, windows.input_ids),
-        attention_mask=pick(short.attention_mask, windows.attention_mask),
-        token_type_ids=pick(short.token_type_ids, windows.token_type_ids) if types else None,
-        word_ids=pick(short.word_ids, windows.word_ids),
-        owned=pick(short.owned, windows.owned),
-        sentence=[sources[i] for i in order],
-    )
-
-
-def _windows_from_tokenizer(sentences: Sequence[Sequence[str]], tokenizer, limit: int, stride: int) -> Windows:
-    encoded = tokenizer(
-        [list(words) for words in sentences],
-        is_split_into_words=True,
-        truncation=True,
-        max_length=limit,
-        stride=stride,
-        return_overflowing_tokens=True,
-    )
-    sources = [int(i) for i in encoded["overflow_to_sample_mapping"]]
-    word_ids = [encoded.word_ids(i) for i in range(len(sources))]
-
+    Args:
+        word_ids: for each window the word of each token.
+        sources: for each window its sentence.
+        step: by how many tokens a window of a sentence starts after the one before it.
+    """
     # (sentence, word) -> (score, window), for sentences with more than one window. A window that holds the word's first
     # piece comes first, then one that holds more of its pieces, then one with more room to the nearer edge.
     several = {a for a, b in itertools.pairwise(sources) if a == b}
     best: dict[tuple[int, int], tuple[tuple[bool, int, int], int]] = {}
     starts: dict[tuple[int, int], int] = {}
-    step = limit - tokenizer.num_special_tokens_to_add() - stride
     number = 0
     for window, source in enumerate(sources):
         if source not in several:
@@ -219,18 +230,17 @@ def _windows_from_tokenizer(sentences: Sequence[Sequence[str]], tokenizer, limit
             score = (has_first_piece, len(positions), min(left, right))
             if (source, word) not in best or score > best[source, word][0]:
                 best[source, word] = (score, window)
-    owned = [
+    return [
         [word is not None and (source not in several or best[source, word][1] == window) for word in word_ids[window]]
         for window, source in enumerate(sources)
     ]
-    return Windows(
-        input_ids=[list(ids) for ids in encoded["input_ids"]],
-        attention_mask=[list(mask) for mask in encoded["attention_mask"]],
-        token_type_ids=[list(ids) for ids in encoded["token_type_ids"]] if "token_type_ids" in encoded else None,
-        word_ids=word_ids,
-        owned=owned,
-        sentence=sources,
-    )
+
+
+def tokenize_windows(
+    sentences: Sequence[Sequence[str]], tokenizer, max_length: int | None = None, stride: int | None = None
+) -> Windows:
+    """Sentences of words as windows of tokens: ``Encoder.windows`` for a tokenizer alone. Errors as in ``Encoder``."""
+    return Encoder(tokenizer, CONLL_SCHEME, max_length, stride).windows(sentences)  # labels play no part here
 
 
 def tokenize_and_align_labels(
@@ -252,8 +262,8 @@ def tokenize_and_align_labels(
         examples: a batch with the columns ``tokens`` and ``ner_tags``.
         tokenizer: a fast tokenizer.
         scheme: the labels that ``ner_tags`` are ids of.
-        max_length, stride: as for ``tokenize_windows``.
-        first_piece_only: label only the first piece of a word and give -100 to the later ones: one label a word.
+        max_length, stride: as for ``Encoder``.
+        first_piece_only: label only the first piece of a word and give -100 to the later ones: one label per word.
 
     Returns:
         The columns ``input_ids``, ``token_type_ids`` (if the tokenizer makes them), ``attention_mask`` and ``labels``.
@@ -261,21 +271,23 @@ def tokenize_and_align_labels(
     Raises:
         ValueError: words and labels differ in number, a label is not in the scheme, or the tokenizer gives no word ids.
     """
-    for number, (words, tags) in enumerate(zip(examples["tokens"], examples["ner_tags"], strict=True)):
-        if len(words) != len(tags):
-            name = examples["id"][number] if "id" in examples else number
-            raise ValueError(f"example {name}: {len(words)} words but {len(tags)} labels")
-    windows = tokenize_windows(examples["tokens"], tokenizer, max_length, stride)
-    rows = []
-    for word_ids, owned, source in zip(windows.word_ids, windows.owned, windows.sentence, strict=True):
-        labels = align_labels_with_tokens(examples["ner_tags"][source], word_ids, scheme)
-        previous = None
-        for position, word in enumerate(word_ids):
-            if not owned[position] or (first_piece_only and word == previous):
-                labels[position] = IGNORED_LABEL
-            previous = word
-        rows.append(labels)
-    columns = {"input_ids": windows.input_ids, "attention_mask": windows.attention_mask, "labels": rows}
-    if windows.token_type_ids is not None:
-        columns = {"input_ids": windows.input_ids, "token_type_ids": windows.token_type_ids, **columns}
-    return columns
+    sentences, tags = examples["tokens"], examples["ner_tags"]
+    _same_lengths(sentences, tags, "example", examples.get("id", range(len(sentences))))
+    encoder = Encoder(tokenizer, scheme, max_length, stride)
+    windows = encoder.windows(sentences)
+    labels = encoder.aligned(windows, tags)
+    if first_piece_only:
+        labels = first_piece_labels(windows, labels)
+    types = {} if windows.token_type_ids is None else {"token_type_ids": windows.token_type_ids}
+    return {"input_ids": windows.input_ids, **types, "attention_mask": windows.attention_mask, "labels": labels}
+
+
+def first_piece_labels(windows: Windows, labels: list[list[int]]) -> list[list[int]]:
+    """The same labels with -100 on all pieces but the first of each word."""
+    return [
+        [
+            label if word != NO_WORD else IGNORED_LABEL
+            for label, word in zip(row, windows.first_pieces(number), strict=True)
+        ]
+        for number, row in enumerate(labels)
+    ]

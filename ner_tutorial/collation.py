@@ -8,10 +8,33 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from torch.utils.data import Sampler
 
+from ner_tutorial.alignment import Encoder
+from ner_tutorial.words import WordRule
+
 TOKENS_PER_SENTENCE = 16
 """A token budget is ``batch_size`` times this. A newswire sentence has about 20 tokens, so such a batch holds a few
 sentences less than ``batch_size``: rows of one length have more in common than random ones, and smaller steps make up
 for it (chapter 9)."""
+
+
+def training_rows(dataset, encoder: Encoder) -> list[dict[str, list[int]]]:
+    """A split as rows for the collator: ``input_ids``, ``attention_mask`` and ``labels``, one entry per token.
+
+    The whole split is one call of the tokenizer: it uses every core by itself. How the split's words are cut is noted in
+    the tokenizer (``WordRule``) and saved with it, so that text will be cut alike.
+
+    Args:
+        dataset: a split with the columns ``tokens`` and ``ner_tags``.
+        encoder: the model's tokenizer, labels and lengths.
+
+    Raises:
+        ValueError: words and labels differ in number, or the split has other labels than the encoder.
+    """
+    sentences, tags = encoder.split(dataset)
+    WordRule.from_words(sentences, encoder.tokenizer).record(encoder.tokenizer)
+    windows = encoder.windows(sentences)
+    labels = encoder.aligned(windows, tags)
+    return [{**windows.inputs(number), "labels": row} for number, row in enumerate(labels)]
 
 
 def token_budget_batches(lengths: Sequence[int], budget: int, seed: int, chunk: int = 400) -> list[list[int]]:

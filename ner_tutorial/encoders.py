@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ner_tutorial.hub.download import HubUnreachable, fetch, offline
 from ner_tutorial.labels import CONLL_SCHEME, LabelScheme
+from ner_tutorial.words import put_space_before_words
 
 MINILM_NAME = "minilm"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -180,6 +181,7 @@ def load_tokenizer(checkpoint: str | Path):
     except (OSError, ValueError) as error:
         raise _hub_problem(str(checkpoint), error) from error
     require_word_ids(tokenizer)
+    put_space_before_words(tokenizer)
     tokenizer.model_max_length = usable_length(tokenizer, config)
     return tokenizer
 

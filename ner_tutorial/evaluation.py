@@ -7,19 +7,14 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from ner_tutorial.alignment import align_labels_with_tokens, tokenize_windows
-from ner_tutorial.corpus import reference_labels
-from ner_tutorial.labels import CONLL_SCHEME, IGNORED_LABEL, LabelScheme
-from ner_tutorial.metrics import Scores, labels_by_word, score_labels
-
-NO_WORD = -1
-
-NEAR_TIE = 0.1
-"""Two logits that are no further apart count as level (``near_ties_in_float32``). In bfloat16, 99 of 100 of the quick
-profile's tokens have no logit that is off by more than 0.03."""
+from ner_tutorial.alignment import Encoder, Windows, first_piece_labels
+from ner_tutorial.decoding import check_decoding, decode, scores_of_words
+from ner_tutorial.labels import IGNORED_LABEL, LabelScheme, model_labels, named_labels
+from ner_tutorial.metrics import Scores, score_labels
 
 
 @dataclass(frozen=True)
@@ -27,7 +22,7 @@ class EvaluationSet:
     """A split, tokenised for evaluation: rows sorted by length, and the way back from rows to words.
 
     A row is a sentence, or one window of a long one. In ``rows``, ``labels`` is set on the first piece of each word
-    that the row owns and -100 elsewhere: one label a word.
+    that the row owns and -100 elsewhere: one label per word.
     """
 
     rows: list[dict[str, list[int]]]
@@ -41,55 +36,69 @@ class EvaluationSet:
     """The gold labels of the words, sentence by sentence, in the order of the split."""
     scheme: LabelScheme
 
-    def words_from_rows(self, predicted_ids: Sequence[Sequence[int]]) -> list[list[str]]:
-        """One predicted label a word, in the order of the split, from predicted ids of shape (rows, tokens).
+    def words_from_rows(self, predicted: Sequence, decoding: str = "viterbi") -> list[list[str]]:
+        """One predicted label per word, in the order of the split.
 
         Each word is answered for by its first piece in the row that owns it; a word without a token is ``O``.
+
+        Args:
+            predicted: for each row, in order, the logits of its tokens, of shape (tokens, labels); or label ids that are
+                chosen already, of shape (tokens,), which are taken as they are.
+            decoding: how logits become labels, ``viterbi`` (the best sequence that IOB2 allows) or ``greedy``.
         """
-        by_sentence: list[list[tuple[int, str]]] = [[] for _ in self.references]
-        for row, (ids, words) in enumerate(zip(predicted_ids, self.words, strict=True)):
-            by_sentence[self.sentence[row]] += [
-                (word, self.scheme.names[ids[position]]) for position, word in enumerate(words) if word != NO_WORD
-            ]
-        return [labels_by_word(pairs, len(gold)) for pairs, gold in zip(by_sentence, self.references, strict=True)]
+        if len(predicted) and np.ndim(predicted[0]) == 1:  # ids: nothing is left to decode
+            table, decoding = np.eye(self.scheme.num_labels), "greedy"
+            predicted = [table[ids[: len(words)]] for ids, words in zip(predicted, self.words, strict=True)]
+        scores = scores_of_words(
+            predicted, self.words, self.sentence, [len(gold) for gold in self.references], self.scheme
+        )
+        names = self.scheme.names
+        return [[names[i] for i in decode(rows, self.scheme, decoding)] for rows in scores]
+
+
+def encode_split(dataset, encoder: Encoder) -> EvaluationSet:
+    """Tokenise a split for ``evaluate_model``, with the labels in the encoder's order.
+
+    Args:
+        dataset: a split with the columns ``tokens`` and ``ner_tags``. Where its features number the same labels in
+            another order, they are matched by name.
+        encoder: the model's tokenizer, labels and lengths.
+
+    Raises:
+        ValueError: a sentence has another number of labels than of words, or the split has other labels.
+    """
+    sentences, tags = encoder.split(dataset)
+    windows = encoder.windows(sentences)
+    pieces = encoder.aligned(windows, tags)
+    references = [[encoder.scheme.names[tag] for tag in row] for row in tags]
+    return sorted_rows(windows, pieces, references, encoder.scheme)
+
+
+def sorted_rows(windows: Windows, pieces: list[list[int]], references, scheme: LabelScheme) -> EvaluationSet:
+    """Windows as an ``EvaluationSet``, from the label of each of their tokens and the gold labels of each sentence."""
+    firsts = first_piece_labels(windows, pieces)
+    # Ascending, so that a batch holds rows of one length; Python's sort keeps equal rows in order.
+    order = sorted(range(len(pieces)), key=lambda i: len(pieces[i]))
+    return EvaluationSet(
+        rows=[{**windows.inputs(i), "labels": firsts[i]} for i in order],
+        piece_labels=[pieces[i] for i in order],
+        words=[windows.first_pieces(i) for i in order],
+        sentence=[windows.sentence[i] for i in order],
+        references=references,
+        scheme=scheme,
+    )
 
 
 def encode_for_evaluation(
     dataset, tokenizer, scheme: LabelScheme | None = None, max_length: int | None = None, stride: int | None = None
 ) -> EvaluationSet:
-    """Tokenise a split for ``evaluate_model``. ``dataset`` needs the columns ``tokens`` and ``ner_tags``.
+    """``encode_split`` for a tokenizer alone. Without ``scheme``, the labels are those that the split's features name.
 
     Raises:
-        ValueError: a sentence has another number of labels than of words, or the tokenizer gives no word ids.
+        ValueError: as ``encode_split``, and the tokenizer gives no word ids.
     """
     scheme = scheme or LabelScheme.from_features(dataset.features)
-    sentences, tags = dataset["tokens"][:], dataset["ner_tags"][:]
-    for number, (words, ids) in enumerate(zip(sentences, tags, strict=True)):
-        if len(words) != len(ids):
-            raise ValueError(f"sentence {number}: {len(words)} words but {len(ids)} labels")
-    windows = tokenize_windows(sentences, tokenizer, max_length, stride)
-    rows, piece_labels, words_of, sources = [], [], [], []
-    # Ascending, so that a batch holds rows of one length; Python's sort keeps equal rows in order.
-    for row in sorted(range(len(windows.input_ids)), key=lambda i: len(windows.input_ids[i])):
-        source, word_ids, owned = windows.sentence[row], windows.word_ids[row], windows.owned[row]
-        pieces = align_labels_with_tokens(tags[source], word_ids, scheme)
-        pieces = [label if own else IGNORED_LABEL for label, own in zip(pieces, owned, strict=True)]
-        first = [
-            word if own and (i == 0 or word_ids[i - 1] != word) else NO_WORD
-            for i, (word, own) in enumerate(zip(word_ids, owned, strict=True))
-        ]
-        encoded = {
-            "input_ids": windows.input_ids[row],
-            "attention_mask": windows.attention_mask[row],
-            "labels": [label if word != NO_WORD else IGNORED_LABEL for label, word in zip(pieces, first, strict=True)],
-        }
-        if windows.token_type_ids is not None:
-            encoded["token_type_ids"] = windows.token_type_ids[row]
-        rows.append(encoded)
-        piece_labels.append(pieces)
-        words_of.append(first)
-        sources.append(source)
-    return EvaluationSet(rows, piece_labels, words_of, sources, reference_labels(dataset, scheme), scheme)
+    return encode_split(dataset, Encoder(tokenizer, scheme, max_length, stride))
 
 
 @dataclass(frozen=True)
@@ -99,13 +108,14 @@ class Evaluation:
     scores: Scores
     """Word level, lenient: the headline numbers."""
     loss: float
-    """Mean cross-entropy a word (natural logarithm), at the first piece of each."""
+    """Mean cross-entropy per word (natural logarithm), at the first piece of each."""
     predictions: list[list[str]]
-    """One label a word, in the order of the split."""
+    """One label per word, in the order of the split."""
     references: list[list[str]]
     piece_references: list[list[str]]
     """Gold labels of all pieces, row by row."""
     piece_predictions: list[list[str]]
+    """The best label of each piece by itself."""
 
     def table(self) -> dict[tuple[str, str], Scores]:
         """The four scores of chapter 4: ``(level, mode)`` for word or piece level, lenient or strict mode."""
@@ -120,46 +130,10 @@ class Evaluation:
         }
 
 
-@contextlib.contextmanager
-def near_ties_in_float32(model, precision: str) -> Iterator[None]:
-    """Inside it, a row goes through the model again in float32 where mixed precision cannot tell its two best labels apart.
-
-    A number format with fewer digits moves each logit a little. That changes an answer only where two labels are almost
-    level; such rows are few, and with them settled the scores are those of float32. In training mode nothing is settled.
-
-    Args:
-        model: the plain model, as ``accelerator.unwrap_model`` gives it. Weights of another format than float32 are left
-            alone: there is nothing more exact to ask.
-        precision: the number format of its products: ``bf16``, ``fp16`` or ``no``, with which nothing is done.
-    """
-    weights = next(model.parameters(), None)
-    if precision == "no" or weights is None or weights.dtype != torch.float32:
-        yield
-        return
-
-    def settle(module, _, inputs, output):
-        if module.training:
-            return output
-        logits = output.logits.float()  # (batch, tokens, labels)
-        best, second = logits.topk(2, dim=-1).values.unbind(-1)
-        near = ((best - second < NEAR_TIE) & inputs["attention_mask"].bool()).any(1)
-        if near.any():
-            rows = {name: tensor[near] for name, tensor in inputs.items() if torch.is_tensor(tensor) and tensor.ndim}
-            # The class's own forward: Accelerate replaces the one of a prepared model by one in mixed precision.
-            with torch.autocast(logits.device.type, enabled=False):
-                logits[near] = type(module).forward(module, **rows).logits
-        output.logits = logits
-        return output
-
-    hook = model.register_forward_hook(settle, with_kwargs=True)
-    try:
-        yield
-    finally:
-        hook.remove()
-
-
-def predict_rows(model, rows, tokenizer, batch_size: int = 32, accelerator=None) -> tuple[list[list[int]], float]:
-    """Predicted label ids of each row, in order, and the mean loss over the counted labels.
+def predict_rows(
+    model, rows, tokenizer, batch_size: int = 32, accelerator=None, precision: str = "no"
+) -> tuple[list[np.ndarray], float]:
+    """The logits of each row, in order, and the mean loss over the counted labels.
 
     With an ``accelerator`` of several processes, each takes its share of the batches, and every process returns the
     whole result. Batches are the same for any number of processes, and so is the rounding in them.
@@ -168,15 +142,18 @@ def predict_rows(model, rows, tokenizer, batch_size: int = 32, accelerator=None)
         model: the model; with several processes, the prepared one.
         rows: dictionaries with ``input_ids``, ``attention_mask`` and ``labels``; best sorted by length.
         tokenizer: pads the rows.
-        batch_size: rows a batch.
+        batch_size: rows per batch.
         accelerator: an ``accelerate.Accelerator``; ``None`` makes a plain one, on the model's device.
+        precision: the number format of the matrix products, ``no`` (float32), ``bf16`` or ``fp16``. Scores that are to
+            be compared need float32, so the accelerator's own format is used only if it is named here.
 
     Returns:
-        (ids, loss): one list of label ids a row, as long as the row; loss in nats a counted label.
+        (logits, loss): for each row a float32 array of shape (tokens, labels); loss in nats per counted label.
     """
-    from accelerate import Accelerator
     from transformers import DataCollatorForTokenClassification
 
+    if precision not in _DTYPES:
+        raise ValueError(f"unknown precision {precision!r}; choose one of {', '.join(_DTYPES)}")
     if not rows:
         return [], 0.0
     count = len(rows)
@@ -185,96 +162,108 @@ def predict_rows(model, rows, tokenizer, batch_size: int = 32, accelerator=None)
     filled = [rows[i % count] for i in range(-(-count // batch_size) * batch_size)]
     collate = DataCollatorForTokenClassification(tokenizer)
     loader = DataLoader(filled, batch_size=batch_size, collate_fn=collate)
-    if accelerator is None:
-        accelerator = _PlainAccelerator(model.device)
-    else:
-        assert isinstance(accelerator, Accelerator)
-        loader = accelerator.prepare_data_loader(loader)
-    ties = near_ties_in_float32(accelerator.unwrap_model(model), accelerator.mixed_precision)
+    plain = model
+    if accelerator is not None:
+        loader, plain = accelerator.prepare_data_loader(loader), accelerator.unwrap_model(model)
     was_training = model.training
     model.eval()
-    predicted: list[list[int]] = []
+    predicted: list[np.ndarray] = []
     losses, counts = [], []  # a tensor of shape (rows of the step,) for each step
     # Around the whole loop: autocast keeps the converted weights until it ends.
-    with torch.inference_mode(), accelerator.autocast(), ties:
+    with torch.inference_mode(), _number_format(plain, precision):
         for batch in loader:
-            batch = accelerator.move(batch) if isinstance(accelerator, _PlainAccelerator) else batch
+            if accelerator is None:  # making one has effects on the whole program
+                batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
             labels = batch.pop("labels")
-            logits = model(**batch).logits.float()  # (batch, tokens, labels)
+            logits = plain(**batch).logits.float()  # (batch, tokens, labels)
             loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
-            # Processes hold batches of different width, and gather needs one: pad before it.
-            ids = accelerator.pad_across_processes(logits.argmax(-1), dim=1, pad_index=0)
-            # gather would return the rows that fill the last batch twice; gather_for_metrics drops them.
-            ids, loss, counted = accelerator.gather_for_metrics((ids, loss.sum(1), (labels != IGNORED_LABEL).sum(1)))
-            predicted += ids.tolist()
+            result = logits, loss.sum(1), (labels != IGNORED_LABEL).sum(1)
+            if accelerator is not None:
+                # Processes hold batches of different width, and gather needs one: pad before it.
+                result = accelerator.pad_across_processes(logits, dim=1), *result[1:]
+                # gather would return the rows that fill the last batch twice; gather_for_metrics drops them.
+                result = accelerator.gather_for_metrics(result)
+            logits, loss, counted = result
+            predicted += list(logits.cpu().numpy())
             losses.append(loss.double().cpu())
             counts.append(counted.cpu())
     model.train(was_training)
     if len(predicted) != len(filled):
         raise RuntimeError(f"{len(predicted)} rows came back for {len(filled)}: some were gathered more than once")
-    predicted = [ids[: len(row["input_ids"])] for ids, row in zip(predicted[:count], rows, strict=True)]
+    predicted = [logits[: len(row["input_ids"])] for logits, row in zip(predicted[:count], rows, strict=True)]
     total = torch.cat(losses)[:count].sum()
     return predicted, float(total / torch.cat(counts)[:count].sum().clamp(min=1))
 
 
-class _PlainAccelerator:
-    """What ``predict_rows`` asks of an Accelerator, for one process; making a real one has effects on the whole program."""
+_DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
-    def __init__(self, device):
-        from ner_tutorial.fast.precision import fast_precision
 
-        self.device = device
-        self.mixed_precision = fast_precision(device.type)
-
-    def move(self, batch):
-        return {name: tensor.to(self.device) for name, tensor in batch.items()}
-
-    def autocast(self):
-        dtype = torch.float16 if self.mixed_precision == "fp16" else torch.bfloat16
-        return torch.autocast(self.device.type, dtype=dtype, enabled=self.mixed_precision != "no")
-
-    def unwrap_model(self, model):
-        return model
-
-    def pad_across_processes(self, tensor, **_):
-        return tensor
-
-    def gather_for_metrics(self, tensors):
-        return tensors
+@contextlib.contextmanager
+def _number_format(model, precision: str) -> Iterator[None]:
+    """Inside it, the model's products are computed in ``precision``, whatever Accelerate has prepared it for."""
+    prepared = model.__dict__.get("forward")
+    original = model.__dict__.get("_original_forward")
+    if original is not None:
+        model.forward = original  # the one that Accelerate put in its place switches mixed precision on by itself
+    device = next((parameter.device.type for parameter in model.parameters()), "cpu")
+    try:
+        with torch.autocast(device, dtype=_DTYPES[precision] if precision != "no" else None, enabled=precision != "no"):
+            yield
+    finally:
+        if original is not None:
+            model.forward = prepared
 
 
 def evaluate_model(
     model,
     dataset,
     tokenizer,
-    scheme: LabelScheme = CONLL_SCHEME,
+    scheme: LabelScheme | None = None,
     *,
     batch_size: int = 32,
     max_length: int | None = None,
     stride: int | None = None,
     accelerator=None,
+    precision: str = "no",
+    decoding: str = "viterbi",
 ) -> Evaluation:
     """Score ``model`` on a split. Word-level, lenient scores are the headline; ``table()`` has the others.
 
     Args:
-        model: a token classifier with the labels of ``scheme``.
+        model: a token classifier. Its configuration names its labels; the split's are matched with them by name.
         dataset: a split with ``tokens`` and ``ner_tags``, or an ``EvaluationSet`` made of one.
         tokenizer: the model's tokenizer.
-        batch_size: rows a batch.
+        scheme: the labels of a split whose features do not name them, and of a model whose configuration does not.
+        batch_size: rows per batch.
         max_length, stride: of the windows that long sentences are cut into.
         accelerator: shares the work among its processes.
+        precision: the number format of the matrix products, as for ``predict_rows``; default, float32.
+        decoding: ``viterbi`` for the best sequence that IOB2 allows, ``greedy`` for the best label of each word alone.
+
+    Raises:
+        ValueError: model and split have other labels, ``scheme`` contradicts one of them, or an option does not go with
+            an ``EvaluationSet``, which has its labels and windows already.
     """
-    encoded = (
-        dataset
-        if isinstance(dataset, EvaluationSet)
-        else encode_for_evaluation(dataset, tokenizer, scheme, max_length=max_length, stride=stride)
-    )
-    ids, loss = predict_rows(model, encoded.rows, tokenizer, batch_size, accelerator)
-    predictions = encoded.words_from_rows(ids)
+    check_decoding(decoding)
+    if isinstance(dataset, EvaluationSet):
+        given = {"scheme": scheme, "max_length": max_length, "stride": stride}
+        extra = [name for name, value in given.items() if value is not None]
+        if extra:
+            raise ValueError(
+                f"{', '.join(extra)} cannot be given with an EvaluationSet, which was encoded with its own; give them to "
+                "encode_for_evaluation"
+            )
+        encoded = dataset
+        _labels_of(model, encoded.scheme, None)
+    else:
+        labels = _labels_of(model, named_labels(dataset), scheme)
+        encoded = encode_split(dataset, Encoder(tokenizer, labels, max_length, stride))
+    logits, loss = predict_rows(model, encoded.rows, tokenizer, batch_size, accelerator, precision)
+    predictions = encoded.words_from_rows(logits, decoding)
     names = encoded.scheme.names
     pieces = [
-        [(names[label], names[guess]) for label, guess in zip(labels, row, strict=True) if label != IGNORED_LABEL]
-        for labels, row in zip(encoded.piece_labels, ids, strict=True)
+        [(names[label], names[i]) for label, i in zip(labels, row.argmax(1), strict=True) if label != IGNORED_LABEL]
+        for labels, row in zip(encoded.piece_labels, logits, strict=True)
     ]
     return Evaluation(
         scores=score_labels(encoded.references, predictions, scheme=None),
@@ -284,3 +273,27 @@ def evaluate_model(
         piece_references=[[gold for gold, _ in row] for row in pieces],
         piece_predictions=[[guess for _, guess in row] for row in pieces],
     )
+
+
+def _labels_of(model, data: LabelScheme | None, given: LabelScheme | None) -> LabelScheme:
+    """The labels to evaluate a model with: the model's own, else the split's, else those that were given."""
+    model = getattr(model, "module", model)  # out of DistributedDataParallel
+    own = model_labels(model)
+    if (
+        given is not None
+        and given.names not in [labels.names for labels in (own, data) if labels is not None]
+        and (own or data)
+    ):
+        raise ValueError(
+            f"scheme has the labels {' '.join(given.names)}, but the {'model' if own else 'data set'} has "
+            f"{' '.join((own or data).names)}; leave scheme out"
+        )
+    labels = own or data or given
+    if labels is None:
+        raise ValueError("neither the model nor the data set names its labels; give scheme")
+    outputs = getattr(getattr(model, "config", None), "num_labels", labels.num_labels)
+    if outputs != labels.num_labels:
+        raise ValueError(
+            f"the model has {outputs} labels, but the data set has {labels.num_labels}: {' '.join(labels.names)}"
+        )
+    return labels

@@ -3,6 +3,8 @@
 Taught in chapter 1 (what the labels are) and chapter 2 (how B-X continues as I-X).
 """
 
+import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -68,6 +70,8 @@ CHUNK_NAMES = (
 
 IGNORED_LABEL = -100
 """The label id that PyTorch's cross-entropy leaves out of the loss (its ``ignore_index`` default)."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,47 @@ class LabelScheme:
                     f"{where + ': ' if where else ''}label {tag!r}{hint} at position {position} is not in the scheme "
                     f"{' '.join(self.names)}"
                 )
+
+
+def model_labels(model) -> LabelScheme | None:
+    """The labels that a model's configuration names; ``None`` without one, or with Transformers' ``LABEL_0`` and so on.
+
+    Raises:
+        ValueError: the names are not IOB2 labels.
+    """
+    names = getattr(getattr(model, "config", None), "id2label", None)
+    if not names or all(re.fullmatch(r"LABEL_\d+", str(name)) for name in names.values()):
+        return None
+    return LabelScheme.from_config(model.config)
+
+
+def named_labels(dataset) -> LabelScheme | None:
+    """The labels that a split's ``ner_tags`` are ids of; ``None`` where its features do not name them."""
+    feature = getattr((getattr(dataset, "features", None) or {}).get("ner_tags"), "feature", None)
+    return LabelScheme(feature.names) if getattr(feature, "names", None) else None
+
+
+def ids_by_name(own: LabelScheme | None, scheme: LabelScheme) -> list[int] | None:
+    """For each label id of a split the id that ``scheme`` has for the same name; ``None`` where no id changes.
+
+    Args:
+        own: the split's labels, as ``named_labels`` gives them.
+        scheme: the model's labels.
+
+    Raises:
+        ValueError: the two do not have the same names.
+    """
+    if own is None or own.names == scheme.names:
+        return None
+    if set(own.names) != set(scheme.names):
+        raise ValueError(
+            f"the data set's labels {' '.join(own.names)} are not the model's {' '.join(scheme.names)}; "
+            "score it with a model that was trained on these labels"
+        )
+    logger.warning(
+        "labels matched by name: the data set counts %s, the model %s", *map(" ".join, (own.names, scheme.names))
+    )
+    return [scheme.label2id[name] for name in own.names]
 
 
 CONLL_SCHEME = LabelScheme(NER_NAMES)

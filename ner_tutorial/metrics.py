@@ -5,7 +5,7 @@ Taught in chapter 4. An entity counts only if its type and both its ends are rig
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 
 import numpy as np
@@ -99,7 +99,10 @@ class Scores:
 
 @cache
 def load_seqeval():
-    """The seqeval metric of this package as an ``evaluate`` module. Needs no network."""
+    """The seqeval metric of this package as an ``evaluate`` module (chapter 4). Needs no network.
+
+    ``score_labels`` asks seqeval itself, whose import takes a fraction of the time of ``evaluate``'s; both give the same.
+    """
     import evaluate
 
     return evaluate.load(str(files("ner_tutorial") / "seqeval_metric"), keep_in_memory=True)
@@ -134,13 +137,31 @@ def score_labels(
             scheme.check_tags(guess, f"prediction of sentence {number}")
     if not any(len(gold) for gold in references):
         return Scores(0.0, 0.0, 0.0, 0.0, 0, {})
-    result = load_seqeval().compute(references=references, predictions=predictions, strict=strict)
-    per_type = {kind: TypeScore(**row) for kind, row in result.items() if isinstance(row, dict)}
+    return _seqeval_scores([list(row) for row in references], [list(row) for row in predictions], strict)
+
+
+def _seqeval_scores(references, predictions, strict: bool) -> Scores:
+    """What seqeval counts. Its ``classification_report`` would mix the types with averages, under the same kind of name."""
+    from seqeval.metrics import accuracy_score, v1
+    from seqeval.metrics import sequence_labeling as lenient
+    from seqeval.scheme import IOB2, Entities
+
+    if strict:
+        support = partial(v1.precision_recall_fscore_support, scheme=IOB2)
+        entities = [Entities(rows, IOB2).unique_tags for rows in (references, predictions)]
+    else:
+        support = lenient.precision_recall_fscore_support
+        entities = [
+            {kind for row in rows for kind, *_ in lenient.get_entities(row)} for rows in (references, predictions)
+        ]
+    # With average=None it gives one value per type, in the order of the sorted names.
+    columns = support(references, predictions, average=None, zero_division=0)
+    rows = zip(sorted(entities[0] | entities[1]), *columns, strict=True)
+    per_type = {kind: TypeScore(float(p), float(r), float(f1), int(number)) for kind, p, r, f1, number in rows}
+    overall = support(references, predictions, average="micro", zero_division=0) if per_type else (0.0, 0.0, 0.0)
     return Scores(
-        precision=result["overall_precision"],
-        recall=result["overall_recall"],
-        f1=result["overall_f1"],
-        accuracy=result["overall_accuracy"],
+        *map(float, overall[:3]),  # precision, recall, F1
+        accuracy=float(accuracy_score(references, predictions)),
         number=sum(row.number for row in per_type.values()),
         per_type=per_type,
     )

@@ -1,9 +1,9 @@
-"""From a model's answers for tokens to entities in the text.
+"""From a model's answers for words to entities in the text.
 
-Taught in chapter 7, step by step and with the pipeline of Transformers, which finds the same entities. This module does
-the last step for ``load_tagger`` in a small part of the pipeline's time for it, and an exported model answers a short text
-so fast that this shows (chapter 9). It asks the tokenizer which tokens make up a word, where the pipeline
-compares lengths and can be wrong (letters whose accent is a character of its own).
+Taught in chapter 7, step by step and beside the pipeline of Transformers, which finds the same entities in plain text.
+``load_tagger``'s way differs where the pipeline is wrong: it knows the words that it has cut, where the pipeline
+compares the lengths of tokens (and takes a letter with a separate accent for a later piece), and one window answers for
+each word of a long text.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ner_tutorial.alignment import NO_WORD, Windows
+from ner_tutorial.decoding import decode, scores_of_words
 from ner_tutorial.labels import LabelScheme
+from ner_tutorial.words import starts_character
 
 STRATEGIES = ("simple", "first", "average", "max")
 
 
-class Found(NamedTuple):
+class Span(NamedTuple):
     """An entity: its type, the characters ``text[start:end]``, and its score between 0 and 1."""
 
     type: str
@@ -25,78 +28,133 @@ class Found(NamedTuple):
     score: float
 
 
-def entities_of_window(
-    logits: np.ndarray,
-    words: Sequence[int | None],
-    offsets: Sequence[tuple[int, int]],
-    scheme: LabelScheme,
-    strategy: str,
-) -> list[Found]:
-    """The entities of one window, in order.
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of the same shape, (..., labels); each row sums to 1."""
+    odds = np.exp(logits - logits.max(-1, keepdims=True))
+    return odds / odds.sum(-1, keepdims=True)
 
-    Each word gets probabilities from its tokens, and the label with the highest one. Words of one type that follow
-    each other are one entity, unless a later one is labelled ``B-``. Its score is the mean of its words' probabilities.
+
+def combined(logits: np.ndarray, firsts: Sequence[int], word_ids: Sequence[int | None], strategy: str) -> np.ndarray:
+    """The logits of one window, with what all the pieces of a word say together in the row of its first piece.
 
     Args:
         logits: (tokens, labels)
-        words: for each token the index of its word; ``None`` for tokens that the tokenizer added.
-        offsets: for each token its first character and the one past its last.
+        firsts: for each token the word that it answers for, or -1.
+        word_ids: for each token its word, or ``None``.
+        strategy: which pieces speak for a word: the ``first``, the one with the highest probability (``max``), or all,
+            by the mean of their probabilities (``average``).
+    """
+    if strategy not in ("average", "max"):
+        return logits
+    chances = softmax(logits)
+    rows = logits.copy()
+    for start, word in enumerate(firsts):
+        if word == NO_WORD:
+            continue
+        end = start + 1
+        while end < len(word_ids) and word_ids[end] == word:
+            end += 1
+        if strategy == "average":
+            rows[start] = np.log(chances[start:end].mean(0))
+        else:
+            rows[start] = logits[start + chances[start:end].max(1).argmax()]
+    return rows
+
+
+def pieces_as_words(
+    windows: Windows, places: Sequence[Sequence[tuple[int, int]]], texts: Sequence[str]
+) -> tuple[list[list[int]], list[list[tuple[int, int]]]]:
+    """Each piece as a word of its own, for the strategy ``simple``: which token answers for it, and where it stands.
+
+    Pieces that share a character, as the bytes of one letter do, are one; so are a letter and its accents.
+
+    Args:
+        windows: of all texts, with offsets.
+        places: for each text where its words begin and end.
+        texts: the texts.
+
+    Returns:
+        For each window and token the piece that it answers for, or -1; for each text where its pieces begin and end.
+    """
+    answers: list[list[int]] = []
+    pieces: list[list[tuple[int, int]]] = [[] for _ in texts]
+    for window, number in enumerate(windows.sentence):
+        text, found = texts[number], pieces[number]
+        row = [NO_WORD] * len(windows.word_ids[window])
+        for token, word in enumerate(windows.word_ids[window]):
+            if not windows.owned[window][token]:
+                continue
+            base, limit = places[number][word]
+            start, end = (min(base + offset, limit) for offset in windows.offsets[window][token])
+            while not starts_character(text, end):
+                end += 1
+            if found and (start < found[-1][1] or not starts_character(text, start)):
+                found[-1] = (found[-1][0], max(end, found[-1][1]))
+            elif start < end:
+                row[token] = len(found)
+                found.append((start, end))
+        answers.append(row)
+    return answers, pieces
+
+
+def spans_of_texts(
+    logits: Sequence[np.ndarray],
+    windows: Windows,
+    texts: tuple[Sequence[str], Sequence[Sequence[tuple[int, int]]]],
+    scheme: LabelScheme,
+    strategy: str = "first",
+    decoding: str = "viterbi",
+) -> list[list[Span]]:
+    """The entities of each text, in order.
+
+    Each word gets scores from its pieces, and a label. Words of one type that follow each other are one entity, unless a
+    later one is labelled ``B-``. Its score is the mean of its words' probabilities for the labels they got.
+
+    Args:
+        logits: of each window, (tokens, labels).
+        windows: as ``Encoder.texts`` gives them.
+        texts: the texts, and where their words begin and end.
         scheme: the labels, in the order of the logits.
-        strategy: which tokens speak for a word: the ``first``, the one with the highest probability (``max``), or all
-            (``average``). With ``simple`` each token is a word of its own.
+        strategy: as for ``combined``, or ``simple``, with which each piece is a word of its own.
+        decoding: with ``first``, how the words' scores become labels (``decoding.decode``). The other strategies are those
+            of the pipeline of Transformers, which takes each word's best label.
     """
-    if (logits.argmax(1) == scheme.outside_id).all():
-        return []  # by every strategy
-    # The first and one past the last token of each word.
-    spans: list[list[int]] = []
-    previous = None
-    for token, word in enumerate(words):
-        if word is not None:
-            if word == previous and strategy != "simple":
-                spans[-1][1] = token + 1
-            else:
-                spans.append([token, token + 1])
-        previous = word
-    if not spans:
-        return []
-    odds = np.exp(logits - logits.max(1, keepdims=True))
-    chances = odds / odds.sum(1, keepdims=True)  # (tokens, labels)
-    if strategy == "average":
-        rows = np.stack([chances[start:end].mean(0) for start, end in spans])
-    elif strategy == "max":
-        peaks = chances.max(1)
-        rows = chances[[start + peaks[start:end].argmax() for start, end in spans]]
+    plain, places = texts
+    if strategy == "simple":
+        answers, places = pieces_as_words(windows, places, plain)
     else:
-        rows = chances[[start for start, _ in spans]]
-    best = rows.argmax(1)  # (words,)
-    found: list[Found] = []
-    scores: list[float] = []  # of the words of the last entity
+        answers = [windows.first_pieces(window) for window in range(len(windows.sentence))]
+        logits = [
+            combined(rows, firsts, ids, strategy)
+            for rows, firsts, ids in zip(logits, answers, windows.word_ids, strict=True)
+        ]
+    scores = scores_of_words(logits, answers, windows.sentence, [len(row) for row in places], scheme)
+    decoding = decoding if strategy == "first" else "greedy"
+    return [
+        spans_of_words(rows, decode(rows, scheme, decoding), row, scheme)
+        for rows, row in zip(scores, places, strict=True)
+    ]
+
+
+def spans_of_words(
+    scores: np.ndarray, labels: np.ndarray, places: Sequence[tuple[int, int]], scheme: LabelScheme
+) -> list[Span]:
+    """The entities of one text, from the logits (words, labels), the chosen label id, and the place of each word."""
+    if (labels == scheme.outside_id).all():
+        return []
+    chances = softmax(scores)  # (words, labels)
+    spans: list[Span] = []
+    means: list[float] = []  # the probabilities of the words of the last entity
     last = -2  # its last word
-    for word in np.flatnonzero(best != scheme.outside_id).tolist():
-        prefix, _, type_ = scheme.names[best[word]].partition("-")
-        start, end = offsets[spans[word][0]][0], offsets[spans[word][1] - 1][1]
-        score = float(rows[word, best[word]])
-        if word == last + 1 and prefix == "I" and found[-1].type == type_:
-            scores.append(score)
-            found[-1] = found[-1]._replace(end=end, score=sum(scores) / len(scores))
+    for word in np.flatnonzero(labels != scheme.outside_id).tolist():
+        prefix, _, type_ = scheme.names[labels[word]].partition("-")
+        start, end = places[word]
+        chance = float(chances[word, labels[word]])
+        if word == last + 1 and prefix == "I" and spans[-1].type == type_:
+            means.append(chance)
+            spans[-1] = spans[-1]._replace(end=end, score=sum(means) / len(means))
         else:
-            scores = [score]
-            found.append(Found(type_, start, end, score))
+            means = [chance]
+            spans.append(Span(type_, start, end, chance))
         last = word
-    return found
-
-
-def without_overlaps(found: Sequence[Found]) -> list[Found]:
-    """The entities of overlapping windows as those of one text, in order.
-
-    Where two overlap, the longer one stays, and of two of one length the one with the higher score: a window that begins
-    or ends inside a name sees a part of it.
-    """
-    kept: list[Found] = []
-    for entity in sorted(found, key=lambda entity: entity.start):
-        if kept and entity.start < kept[-1].end:
-            # Python's max keeps the first of equals.
-            kept[-1] = max(kept[-1], entity, key=lambda one: (one.end - one.start, one.score))
-        else:
-            kept.append(entity)
-    return kept
+    return spans

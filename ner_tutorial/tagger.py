@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ner_tutorial.alignment import Encoder, Windows
 from ner_tutorial.collation import TOKENS_PER_SENTENCE, sorted_batches
+from ner_tutorial.decoding import check_decoding
 from ner_tutorial.labels import LabelScheme
-from ner_tutorial.spans import STRATEGIES, Found, entities_of_window, without_overlaps
+from ner_tutorial.spans import STRATEGIES, spans_of_texts
 
 
 @dataclass(frozen=True)
@@ -35,18 +37,36 @@ class EntitySpan:
 class Tagger:
     """Finds entities in text. Made by ``load_tagger``.
 
-    A text longer than the model's window is read in overlapping windows, so none of it is cut off (erratum 13).
+    Text is cut into words as the training data was, and the words are encoded as evaluation encodes a data set's. A text
+    longer than the model's window is read in overlapping windows, so none of it is cut off (erratum 13); one of them
+    answers for each word.
+
+    Args:
+        model: a token classifier whose configuration names its labels.
+        tokenizer: the model's tokenizer.
+        aggregation_strategy, stride, decoding: as for ``load_tagger``.
+
+    Raises:
+        ValueError: strategy or decoding is unknown, the stride leaves no room to move on, or the labels are not IOB2.
     """
 
-    def __init__(self, model, tokenizer, aggregation_strategy: str = "first", stride: int | None = None):
+    def __init__(
+        self,
+        model,
+        tokenizer,
+        aggregation_strategy: str = "first",
+        stride: int | None = None,
+        decoding: str = "viterbi",
+    ):
         if aggregation_strategy not in STRATEGIES:
             raise ValueError(
                 f"unknown aggregation strategy {aggregation_strategy!r}; choose one of {', '.join(STRATEGIES)}"
             )
         self.model, self.tokenizer = model, tokenizer
         self.scheme = LabelScheme.from_config(model.config)
-        self.stride = tokenizer.model_max_length // 4 if stride is None else stride
-        self.aggregation_strategy = aggregation_strategy
+        self.encoder = Encoder(tokenizer, self.scheme, stride=stride)
+        self.stride = self.encoder.stride
+        self.aggregation_strategy, self.decoding = aggregation_strategy, check_decoding(decoding)
 
     def __call__(self, text: str) -> list[EntitySpan]:
         """The entities of one text, in order. An empty text has none."""
@@ -75,62 +95,54 @@ class Tagger:
         filled = [i for i, text in enumerate(texts) if text.strip()]
         if not filled:
             return [[] for _ in texts]
-        windows = self.tokenizer(
-            [texts[i] for i in filled],
-            truncation=True,
-            stride=self.stride,
-            return_overflowing_tokens=True,
-            return_offsets_mapping=True,
+        read = [texts[i] for i in filled]
+        windows, places = self.encoder.texts(read)
+        spans: list[list[EntitySpan]] = [[] for _ in texts]
+        entities = spans_of_texts(
+            self._logits(windows, batch_size),
+            windows,
+            (read, places),
+            self.scheme,
+            self.aggregation_strategy,
+            self.decoding,
         )
-        logits = self._logits(windows, batch_size)
-        found: list[list[Found]] = [[] for _ in texts]
-        for window, source in enumerate(windows["overflow_to_sample_mapping"]):
-            found[filled[source]] += entities_of_window(
-                logits[window],
-                windows.word_ids(window),
-                windows["offset_mapping"][window],
-                self.scheme,
-                self.aggregation_strategy,
-            )
-        return [
-            [
-                EntitySpan(type=type_, text=text[start:end], start=start, end=end, score=score)
-                for type_, start, end, score in without_overlaps(entities)
+        for i, rows in zip(filled, entities, strict=True):
+            spans[i] = [
+                EntitySpan(type=type_, text=texts[i][start:end], start=start, end=end, score=score)
+                for type_, start, end, score in rows
             ]
-            for text, entities in zip(texts, found, strict=True)
-        ]
+        return spans
 
-    def _logits(self, windows, batch_size: int) -> list[np.ndarray]:
+    def _logits(self, windows: Windows, batch_size: int) -> list[np.ndarray]:
         """Of each window, in their order, the logits of shape (tokens, labels). The model sees the windows sorted."""
-        names = [name for name in self.tokenizer.model_input_names if name in windows]
-        lengths = [len(row) for row in windows["input_ids"]]
-        found: list = [None] * len(lengths)
+        inputs = [windows.inputs(window) for window in range(len(windows.sentence))]
+        lengths = [len(row) for row in windows.input_ids]
+        rows: list = [None] * len(lengths)
         fill = {"input_ids": self.tokenizer.pad_token_id or 0, "token_type_ids": self.tokenizer.pad_token_type_id}
         with torch.inference_mode():
             for chosen in sorted_batches(range(len(lengths)), lengths, batch_size * TOKENS_PER_SENTENCE):
                 # As the tokenizer's pad, which takes as long for one short text as a quarter of an int8 model.
                 width = lengths[chosen[-1]]
                 batch = {
-                    name: torch.tensor([row + [fill.get(name, 0)] * (width - len(row)) for row in rows])
-                    for name in names
-                    for rows in [[windows[name][i] for i in chosen]]
+                    name: torch.tensor(
+                        [inputs[i][name] + [fill.get(name, 0)] * (width - lengths[i]) for i in chosen]
+                    ).to(self.model.device)
+                    for name in inputs[0]
                 }
-                batch = {name: tensor.to(self.model.device) for name, tensor in batch.items()}
                 logits = self.model(**batch).logits.float().cpu().numpy()  # (windows, tokens, labels)
                 for row, number in enumerate(chosen):
-                    found[number] = logits[row, : lengths[number]]
-        return found
+                    rows[number] = logits[row, : lengths[number]]
+        return rows
 
     def evaluate(self, dataset, **options):
-        """Word-level scores on a split with gold labels; see ``evaluate_model``."""
+        """Word-level scores on a split with gold labels; see ``evaluate_model``, which takes the same options.
+
+        Raises:
+            ValueError: the split has other labels than the model.
+        """
         from ner_tutorial.evaluation import evaluate_model
 
-        scheme = LabelScheme.from_features(dataset.features)
-        if scheme.names != self.scheme.names:
-            raise ValueError(
-                f"the data set's labels {' '.join(scheme.names)} are not the model's {' '.join(self.scheme.names)}"
-            )
-        return evaluate_model(self.model, dataset, self.tokenizer, scheme, **options)
+        return evaluate_model(self.model, dataset, self.tokenizer, **{"decoding": self.decoding, **options})
 
 
 def load_tagger(
@@ -138,6 +150,7 @@ def load_tagger(
     aggregation_strategy: str = "first",
     stride: int | None = None,
     precision: str | None = None,
+    decoding: str = "viterbi",
 ) -> Tagger:
     """Load a fine-tuned model for use on text.
 
@@ -148,6 +161,8 @@ def load_tagger(
         stride: tokens that two windows of a long text share; default, a quarter of the window.
         precision: the number format of the weights, ``bf16``, ``fp16`` or ``no`` (float32); default, what the machine
             is fast in.
+        decoding: how the words' scores become labels with the strategy ``first``: ``viterbi`` takes the best sequence
+            that IOB2 allows, ``greedy`` each word's best label.
 
     Raises:
         FileNotFoundError: there is no such folder, or it holds no model.
@@ -186,4 +201,4 @@ def load_tagger(
         LabelScheme.from_config(model.config)
     except ValueError as error:
         raise ValueError(f"{model_dir} is not an NER model of this kind: {error}") from error
-    return Tagger(model.eval(), tokenizer, aggregation_strategy, stride)
+    return Tagger(model.eval(), tokenizer, aggregation_strategy, stride, decoding)

@@ -15,10 +15,11 @@ from transformers import AutoModelForTokenClassification, DataCollatorForTokenCl
 from benchmarks import plain
 from benchmarks.training import WAYS, grouped_batches
 from ner_tutorial import CONLL_SCHEME, get_profile, load_model, load_tokenizer
-from ner_tutorial.collation import token_budget_batches
+from ner_tutorial.alignment import Encoder
+from ner_tutorial.collation import token_budget_batches, training_rows
 from ner_tutorial.fast.layer_rates import parameter_groups
 from ner_tutorial.fast.vocabulary import trim_embeddings
-from ner_tutorial.training import token_loss, training_rows
+from ner_tutorial.training import token_loss
 
 each_loop = pytest.mark.parametrize("loop", LOOPS)
 
@@ -37,7 +38,7 @@ def encoder(tmp_path_factory) -> str:
 
 @pytest.fixture(scope="module")
 def rows(corpus, encoder):
-    return training_rows(corpus["train"], load_tokenizer(encoder), CONLL_SCHEME, 64, 16)
+    return training_rows(corpus["train"], Encoder(load_tokenizer(encoder), CONLL_SCHEME, 64, 16))
 
 
 def test_fast_path_and_plain_path_have_the_same_loss_on_the_same_batches(rows, encoder):
@@ -77,7 +78,7 @@ def test_the_loop_computes_what_the_plain_recipe_computes(corpus, encoder, tmp_p
         profile=dataclasses.replace(get_profile("quick"), warmup_ratio=0.0, layer_decay=1.0),
     )  # fmt: skip
     tokenizer = load_tokenizer(encoder)
-    everything = training_rows(corpus["train"], tokenizer, CONLL_SCHEME, 64, 16)
+    everything = training_rows(corpus["train"], Encoder(tokenizer, CONLL_SCHEME, 64, 16))
     expected, _ = plain.train(everything, tokenizer, encoder, 1, 1e-3, seed=1, batch_size=1000)
     found = AutoModelForTokenClassification.from_pretrained(result.model_dir).state_dict()
     for name, tensor in expected.state_dict().items():
@@ -113,7 +114,7 @@ def test_a_run_sees_every_example_once_an_epoch(loop, batching, corpus, encoder,
     expected = Counter(tuple(row["input_ids"]) for row in rows)
     run(loop, tmp_path / "run", corpus, encoder, epochs=2, batching=batching)
     if loop == "trainer":  # its validation goes through the same collator, after the epoch
-        validation = training_rows(corpus["validation"], load_tokenizer(encoder), CONLL_SCHEME, 64, 16)
+        validation = training_rows(corpus["validation"], Encoder(load_tokenizer(encoder), CONLL_SCHEME, 64, 16))
         expected.update(tuple(row["input_ids"]) for row in validation)
     assert seen == [expected, expected]
 

@@ -11,6 +11,9 @@ import evaluate
 from seqeval.metrics import accuracy_score, classification_report
 from seqeval.scheme import IOB2
 
+AVERAGES = {"micro avg", "macro avg", "weighted avg"}
+OVERALL = {"overall_precision", "overall_recall", "overall_f1", "overall_accuracy"}
+
 
 class SeqevalMetric(evaluate.Metric):
     def _info(self):
@@ -24,6 +27,14 @@ class SeqevalMetric(evaluate.Metric):
         )
 
     def _compute(self, predictions, references, strict=False, zero_division=0):
+        taken = sorted(
+            {tag[2:] for rows in (predictions, references) for row in rows for tag in row} & (AVERAGES | OVERALL)
+        )
+        if taken:
+            raise ValueError(
+                f"an entity type is named {taken[0]!r}, which is a key of this metric's result; "
+                "rename the type, or use ner_tutorial.score_labels, which keeps types and averages apart"
+            )
         mode = {"mode": "strict", "scheme": IOB2} if strict else {}
         with warnings.catch_warnings():
             # Without any entity, seqeval takes the mean of nothing for its macro average, which is not used here.

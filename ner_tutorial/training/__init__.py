@@ -16,24 +16,18 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from ner_tutorial.alignment import tokenize_and_align_labels
-from ner_tutorial.collation import EpochBatches
+from ner_tutorial.alignment import Encoder
+from ner_tutorial.collation import EpochBatches, training_rows
 from ner_tutorial.corpus import load_corpus, take
 from ner_tutorial.encoders import load_model, load_tokenizer, quiet_loading
-from ner_tutorial.evaluation import (
-    EvaluationSet,
-    encode_for_evaluation,
-    evaluate_model,
-    near_ties_in_float32,
-    predict_rows,
-)
+from ner_tutorial.evaluation import EvaluationSet, encode_split, evaluate_model
 from ner_tutorial.fast.dropout import use_byte_dropout
 from ner_tutorial.fast.layer_rates import check_layer_decay, layer_depths, parameter_groups
 from ner_tutorial.fast.precision import Hardware, detect_hardware, keep_freed_memory
 from ner_tutorial.fast.vocabulary import restore_embeddings, trim_embeddings
 from ner_tutorial.files import write_json
 from ner_tutorial.labels import IGNORED_LABEL, LabelScheme
-from ner_tutorial.metrics import Scores, TypeScore, score_labels
+from ner_tutorial.metrics import Scores, TypeScore
 from ner_tutorial.profiles import Profile, get_profile
 from ner_tutorial.training.run_folder import (
     CHECKPOINTS,
@@ -140,13 +134,6 @@ class Preparation:
     sentences: int
 
 
-def training_rows(dataset, tokenizer, scheme: LabelScheme, max_length: int, stride: int) -> list[dict[str, list[int]]]:
-    """A split as rows for the collator. The whole split is one call of the tokenizer: it uses every core by itself."""
-    columns = {"tokens": dataset["tokens"][:], "ner_tags": dataset["ner_tags"][:]}
-    encoded = tokenize_and_align_labels(columns, tokenizer, scheme, max_length=max_length, stride=stride)
-    return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
-
-
 def _prepare(
     loop: str,
     output_dir,
@@ -235,8 +222,8 @@ def _prepare(
 
     if hardware.device == "cpu":
         keep_freed_memory()
-    length = min(settings.max_length, tokenizer.model_max_length)
-    rows = training_rows(train, tokenizer, scheme, length, min(settings.stride, length // 4))
+    encoder = Encoder(tokenizer, scheme, settings.max_length, settings.stride)
+    rows = training_rows(train, encoder)
     batches = EpochBatches(
         [len(row["input_ids"]) for row in rows],
         settings.batch_size,
@@ -259,10 +246,8 @@ def _prepare(
         rows=rows,
         batches=batches,
         labels_per_batch=counted / len(batches),
-        validation=encode_for_evaluation(
-            splits["validation"], tokenizer, scheme, length, min(settings.stride, length // 4)
-        ),
-        test=encode_for_evaluation(splits["test"], tokenizer, scheme, length, min(settings.stride, length // 4)),
+        validation=encode_split(splits["validation"], encoder),
+        test=encode_split(splits["test"], encoder),
         folder=folder,
         sentences=len(train),
     )
@@ -295,16 +280,19 @@ def _adamw(model, settings: TrainingSettings) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, fused=True)
 
 
+def _score(model, prepared: Preparation, split: EvaluationSet, accelerator):
+    """The one way in which both loops score, after each epoch and at the end: word level, in float32."""
+    size = prepared.settings.eval_batch_size
+    return evaluate_model(model, split, prepared.tokenizer, batch_size=size, accelerator=accelerator)
+
+
 def _finish(
     prepared: Preparation, model, history: list[EpochMetrics], seconds: float, accelerator, is_main: bool
 ) -> TrainingResult:
     """Score the best model on both splits, save it, and write ``metrics.json`` last."""
     best = max(history, key=lambda row: row.f1)  # the first of equals
-    size = prepared.settings.eval_batch_size
-    validation = evaluate_model(
-        model, prepared.validation, prepared.tokenizer, batch_size=size, accelerator=accelerator
-    )
-    test = evaluate_model(model, prepared.test, prepared.tokenizer, batch_size=size, accelerator=accelerator)
+    validation = _score(model, prepared, prepared.validation, accelerator)
+    test = _score(model, prepared, prepared.test, accelerator)
     result = TrainingResult(
         model_dir=prepared.folder,
         epochs=history,
@@ -426,12 +414,9 @@ def train_with_accelerate(
         train_loss = accelerator.reduce(total, "mean").item() * accelerator.num_processes / len(prepared.batches)
         seconds += time.perf_counter() - started
 
-        ids, eval_loss = predict_rows(
-            model, prepared.validation.rows, prepared.tokenizer, settings.eval_batch_size, accelerator
-        )
-        scores = score_labels(prepared.validation.references, prepared.validation.words_from_rows(ids), scheme=None)
-        history.append(EpochMetrics(epoch + 1, train_loss, eval_loss, **scores.overall()))
-        bar.set_postfix(epoch=epoch + 1, loss=f"{train_loss:.3f}", f1=f"{scores.f1:.3f}")
+        found = _score(model, prepared, prepared.validation, accelerator)
+        history.append(EpochMetrics(epoch + 1, train_loss, found.loss, **found.scores.overall()))
+        bar.set_postfix(epoch=epoch + 1, loss=f"{train_loss:.3f}", f1=f"{found.scores.f1:.3f}")
         _save_loop_checkpoint(accelerator, model, prepared, history, seconds)
     bar.close()
 
@@ -534,16 +519,14 @@ def train_with_trainer(
             finally:
                 self.accelerator.even_batches = True
 
-    def compute_metrics(prediction) -> dict[str, float]:
-        ids, losses = prediction.predictions  # both (rows, tokens)
-        words = prepared.validation.words_from_rows(ids.tolist())
-        scores = score_labels(prepared.validation.references, words, scheme=None).overall()
-        # Trainer's own eval_loss is a mean over batches; this one is a mean over words, as in the loop by hand.
-        return {**scores, "word_loss": float(losses[prediction.label_ids != IGNORED_LABEL].mean())}
-
-    def ids_and_losses(logits, labels):
-        losses = torch.nn.functional.cross_entropy(logits.float().transpose(1, 2), labels, reduction="none")
-        return logits.argmax(-1), losses
+        def evaluate(self, *_, metric_key_prefix="eval", **__):
+            # Trainer's own evaluation knows the run's number format and pieces; this is the loop by hand's.
+            found = _score(self.model_wrapped, prepared, prepared.validation, self.accelerator)
+            metrics = {"loss": found.loss, **found.scores.overall()}
+            metrics = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
+            self.log(metrics)
+            self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+            return metrics
 
     trainer = BatchedTrainer(
         model=prepared.model,
@@ -578,11 +561,7 @@ def train_with_trainer(
         eval_dataset=prepared.validation.rows,
         processing_class=prepared.tokenizer,
         data_collator=_collator(prepared.tokenizer),
-        compute_metrics=compute_metrics,
-        compute_loss_func=lambda outputs, labels, **_: token_loss(
-            outputs.logits, labels, divisor if prepared.model.training else None
-        ),
-        preprocess_logits_for_metrics=ids_and_losses,
+        compute_loss_func=lambda outputs, labels, **_: token_loss(outputs.logits, labels, divisor),
         callbacks=[clock],
     )
     if not progress:
@@ -590,9 +569,7 @@ def train_with_trainer(
     found = complete_checkpoints(prepared.folder)
     if found:
         clock.seconds = json.loads((found[-1] / COMPLETE).read_text(encoding="utf-8"))["seconds"]
-    # The loop by hand evaluates through predict_rows, which settles near ties by itself.
-    ties = near_ties_in_float32(prepared.model, settings.precision)
-    with contextlib.nullcontext() if progress else quiet_loading(), ties:
+    with contextlib.nullcontext() if progress else quiet_loading():
         trainer.train(resume_from_checkpoint=str(found[-1]) if found else None)
     history = epoch_metrics(trainer.state.log_history)
     # Trainer's own accelerator: the last evaluation computes in the number format of the others.
@@ -608,7 +585,7 @@ def epoch_metrics(log_history: list[dict]) -> list[EpochMetrics]:
         EpochMetrics(
             epoch=(epoch := round(row["epoch"])),
             train_loss=float(losses[epoch]),
-            eval_loss=float(row.get("eval_word_loss", row["eval_loss"])),
+            eval_loss=float(row["eval_loss"]),
             **{name: float(row[f"eval_{name}"]) for name in ("precision", "recall", "f1", "accuracy")},
         )
         for row in log_history
