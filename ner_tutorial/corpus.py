@@ -286,3 +286,17 @@ def reference_labels(dataset, scheme: LabelScheme | None = None) -> list[list[st
     """The gold label names of a data set, one list a sentence."""
     scheme = scheme or LabelScheme.from_features(dataset.features)
     return [[scheme.names[i] for i in ids] for ids in dataset["ner_tags"]]
+
+
+def newswire_stories(split: str) -> list[str]:
+    """The story of each sentence of a split of the book's own corpus, such as ``teams-03``; before the hyphen is its desk.
+
+    Raises:
+        ValueError: there is no such split.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
+    folder = Path(str(files("ner_tutorial"))) / "data" / "newswire"
+    names = (folder / f"{split}.stories.txt").read_text(encoding="utf-8").split()
+    # The files count documents from 1: a -DOCSTART- line stands before each story.
+    return [names[row.document - 1] for row in read_conll(folder / f"{split}.conll").sentences]

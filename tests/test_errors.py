@@ -1,5 +1,7 @@
 """The table of errors: every entity once, the same F1 as seqeval; and the tests that say how sure a number is."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from seqeval.metrics import f1_score
 
 from ner_tutorial import errors
+from ner_tutorial.corpus import newswire_stories
 from ner_tutorial.errors import KINDS, Memory, error_table, match_entities
 from ner_tutorial.labels import entity_spans
 
@@ -165,3 +168,12 @@ def test_confident_learning_finds_planted_errors():
     given_labels[planted] = (given_labels[planted] + 1) % 3
     found = errors.suspected_labels(given_labels, probabilities)
     assert set(found) == set(planted)
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_every_sentence_of_the_newswire_has_its_story(split, newswire):
+    stories = newswire_stories(split)
+    assert len(stories) == len(newswire[split])
+    # Sentences of a story stand together.
+    changes = sum(a != b for a, b in itertools.pairwise(stories))
+    assert changes == len(set(stories)) - 1
