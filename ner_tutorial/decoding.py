@@ -95,3 +95,9 @@ def scores_of_words(
         answers = np.flatnonzero(ids >= 0)
         scores[number][ids[answers]] = np.asarray(logits)[answers]
     return scores
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of the same shape, (..., labels); each row sums to 1."""
+    odds = np.exp(logits - logits.max(-1, keepdims=True))
+    return odds / odds.sum(-1, keepdims=True)

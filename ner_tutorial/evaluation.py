@@ -5,15 +5,15 @@ Taught in chapter 4 (what is scored) and chapter 6 (how several processes share 
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
 from ner_tutorial.alignment import Encoder, Windows, first_piece_labels
-from ner_tutorial.decoding import check_decoding, decode, scores_of_words
-from ner_tutorial.labels import IGNORED_LABEL, LabelScheme, model_labels, named_labels
+from ner_tutorial.decoding import check_decoding, decode, scores_of_words, softmax
+from ner_tutorial.labels import IGNORED_LABEL, LabelScheme, labels_to_score, named_labels
 from ner_tutorial.metrics import Scores, score_labels
 
 
@@ -49,11 +49,16 @@ class EvaluationSet:
         if len(predicted) and np.ndim(predicted[0]) == 1:  # ids: nothing is left to decode
             table, decoding = np.eye(self.scheme.num_labels), "greedy"
             predicted = [table[ids[: len(words)]] for ids, words in zip(predicted, self.words, strict=True)]
-        scores = scores_of_words(
-            predicted, self.words, self.sentence, [len(gold) for gold in self.references], self.scheme
-        )
-        names = self.scheme.names
-        return [[names[i] for i in decode(rows, self.scheme, decoding)] for rows in scores]
+        return self.decode_words(self.scores_of_words(predicted), decoding)
+
+    def scores_of_words(self, logits: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """For each sentence, in the order of the split, the scores of its words, of shape (words, labels)."""
+        lengths = [len(gold) for gold in self.references]
+        return scores_of_words(logits, self.words, self.sentence, lengths, self.scheme)
+
+    def decode_words(self, scores: Sequence[np.ndarray], decoding: str = "viterbi") -> list[list[str]]:
+        """The labels of the words, from their scores."""
+        return [[self.scheme.names[i] for i in decode(rows, self.scheme, decoding)] for rows in scores]
 
 
 def encode_split(dataset, encoder: Encoder) -> EvaluationSet:
@@ -116,6 +121,18 @@ class Evaluation:
     """Gold labels of all pieces, row by row."""
     piece_predictions: list[list[str]]
     """The best label of each piece by itself."""
+    label_probabilities: list[np.ndarray] = field(compare=False)
+    """For each sentence, in the order of the split, the model's probability of every label; (words, labels)."""
+    scheme: LabelScheme
+
+    @property
+    def probabilities(self) -> list[np.ndarray]:
+        """For each sentence the probability of the label that each word got, between 0 and 1; (words,)."""
+        ids = self.scheme.label2id
+        return [
+            rows[np.arange(len(rows)), [ids[name] for name in names]] if names else np.zeros(0)
+            for rows, names in zip(self.label_probabilities, self.predictions, strict=True)
+        ]
 
     def table(self) -> dict[tuple[str, str], Scores]:
         """The four scores of chapter 4: ``(level, mode)`` for word or piece level, lenient or strict mode."""
@@ -254,12 +271,13 @@ def evaluate_model(
                 "encode_for_evaluation"
             )
         encoded = dataset
-        _labels_of(model, encoded.scheme, None)
+        labels_to_score(model, encoded.scheme, None)
     else:
-        labels = _labels_of(model, named_labels(dataset), scheme)
+        labels = labels_to_score(model, named_labels(dataset), scheme)
         encoded = encode_split(dataset, Encoder(tokenizer, labels, max_length, stride))
     logits, loss = predict_rows(model, encoded.rows, tokenizer, batch_size, accelerator, precision)
-    predictions = encoded.words_from_rows(logits, decoding)
+    scores = encoded.scores_of_words(logits)
+    predictions = encoded.decode_words(scores, decoding)
     names = encoded.scheme.names
     pieces = [
         [(names[label], names[i]) for label, i in zip(labels, row.argmax(1), strict=True) if label != IGNORED_LABEL]
@@ -272,28 +290,6 @@ def evaluate_model(
         references=encoded.references,
         piece_references=[[gold for gold, _ in row] for row in pieces],
         piece_predictions=[[guess for _, guess in row] for row in pieces],
+        label_probabilities=[softmax(rows) for rows in scores],
+        scheme=encoded.scheme,
     )
-
-
-def _labels_of(model, data: LabelScheme | None, given: LabelScheme | None) -> LabelScheme:
-    """The labels to evaluate a model with: the model's own, else the split's, else those that were given."""
-    model = getattr(model, "module", model)  # out of DistributedDataParallel
-    own = model_labels(model)
-    if (
-        given is not None
-        and given.names not in [labels.names for labels in (own, data) if labels is not None]
-        and (own or data)
-    ):
-        raise ValueError(
-            f"scheme has the labels {' '.join(given.names)}, but the {'model' if own else 'data set'} has "
-            f"{' '.join((own or data).names)}; leave scheme out"
-        )
-    labels = own or data or given
-    if labels is None:
-        raise ValueError("neither the model nor the data set names its labels; give scheme")
-    outputs = getattr(getattr(model, "config", None), "num_labels", labels.num_labels)
-    if outputs != labels.num_labels:
-        raise ValueError(
-            f"the model has {outputs} labels, but the data set has {labels.num_labels}: {' '.join(labels.names)}"
-        )
-    return labels

@@ -218,3 +218,27 @@ def entity_spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
     from seqeval.metrics.sequence_labeling import get_entities
 
     return [(kind, first, last + 1) for kind, first, last in get_entities(list(tags))]
+
+
+def labels_to_score(model, data: LabelScheme | None, given: LabelScheme | None) -> LabelScheme:
+    """The labels to evaluate a model with: the model's own, else the split's, else those that were given."""
+    model = getattr(model, "module", model)  # out of DistributedDataParallel
+    own = model_labels(model)
+    if (
+        given is not None
+        and given.names not in [labels.names for labels in (own, data) if labels is not None]
+        and (own or data)
+    ):
+        raise ValueError(
+            f"scheme has the labels {' '.join(given.names)}, but the {'model' if own else 'data set'} has "
+            f"{' '.join((own or data).names)}; leave scheme out"
+        )
+    labels = own or data or given
+    if labels is None:
+        raise ValueError("neither the model nor the data set names its labels; give scheme")
+    outputs = getattr(getattr(model, "config", None), "num_labels", labels.num_labels)
+    if outputs != labels.num_labels:
+        raise ValueError(
+            f"the model has {outputs} labels, but the data set has {labels.num_labels}: {' '.join(labels.names)}"
+        )
+    return labels

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ner_tutorial.alignment import NO_WORD, Windows
-from ner_tutorial.decoding import decode, scores_of_words
+from ner_tutorial.decoding import decode, scores_of_words, softmax
 from ner_tutorial.labels import LabelScheme
 from ner_tutorial.words import starts_character
 
@@ -26,12 +26,6 @@ class Span(NamedTuple):
     start: int
     end: int
     score: float
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of the same shape, (..., labels); each row sums to 1."""
-    odds = np.exp(logits - logits.max(-1, keepdims=True))
-    return odds / odds.sum(-1, keepdims=True)
 
 
 def combined(logits: np.ndarray, firsts: Sequence[int], word_ids: Sequence[int | None], strategy: str) -> np.ndarray:

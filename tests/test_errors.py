@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics import f1_score
 
-from ner_tutorial import errors
+from ner_tutorial import errors, evaluate_model
 from ner_tutorial.corpus import newswire_stories
 from ner_tutorial.errors import KINDS, Memory, error_table, match_entities
 from ner_tutorial.labels import entity_spans
@@ -177,3 +177,14 @@ def test_every_sentence_of_the_newswire_has_its_story(split, newswire):
     # Sentences of a story stand together.
     changes = sum(a != b for a, b in itertools.pairwise(stories))
     assert changes == len(set(stories)) - 1
+
+
+def test_an_evaluation_has_the_probability_of_every_label(make_lookup_tagger, tiny_tokenizer, newswire):
+    split = newswire["test"].select(range(4))
+    found = evaluate_model(make_lookup_tagger({"the": "B-PER"}), split, tiny_tokenizer)
+    for words, chances, chosen, names in zip(
+        split["tokens"], found.label_probabilities, found.probabilities, found.predictions, strict=True
+    ):
+        assert chances.shape == (len(words), found.scheme.num_labels)
+        assert chances.sum(1) == pytest.approx(1.0)
+        assert chosen == pytest.approx([chances[i, found.scheme.label2id[name]] for i, name in enumerate(names)])
