@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+WEB := ner_tutorial/web
 LOWEST := .venv-lowest
 # Two files of tests, or two notebooks, side by side; each computes on one thread, so that they do not wait for each other.
 TOGETHER := -n 2 --dist loadfile
@@ -27,8 +28,15 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[book,test,onnx]'
 	@touch $@
 
-book: $(READY)
-	$(BIN)/jupyter-book build . -W -n --keep-going --quiet
+# What npm brings for the page Try it and for the tests of pages. Without npm the book is built all the same.
+$(WEB)/node_modules/.ready: $(WEB)/package-lock.json
+	@if command -v npm >/dev/null; \
+	then npm ci --prefix $(WEB) --ignore-scripts --no-audit --no-fund --silent && touch $@ \
+	  || echo "npm could not install: the page Try it will say so, and its tests are skipped"; \
+	else echo "npm is missing: the page Try it will say so, and its tests are skipped"; fi
+
+book: $(READY) $(WEB)/node_modules/.ready
+	$(BIN)/jupyter-book build . --all -W -n --keep-going --quiet
 	@echo "Open $(CURDIR)/_build/html/index.html"
 
 test: lint unit nbval book
@@ -58,4 +66,4 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) $(LOWEST) _build build *.egg-info
+	rm -rf $(VENV) $(LOWEST) $(WEB)/node_modules _build build *.egg-info

@@ -125,3 +125,14 @@ def make_lookup_tagger(tiny_tokenizer) -> Callable[..., LookupTagger]:
         return LookupTagger(tiny_tokenizer, labels, scheme)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A headless Chromium (Playwright's ``Browser``); the test is skipped where there is none."""
+    import browser
+
+    if reason := browser.missing():
+        pytest.skip(reason)
+    with browser.chromium() as running:
+        yield running

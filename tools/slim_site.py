@@ -14,6 +14,7 @@ import rjsmin
 import tinycss2
 from fontTools import subset
 
+SOURCE_MAP = re.compile(r"/[*/]# sourceMappingURL=\S+?(\*/|$)", re.MULTILINE)
 CLASS = re.compile(r"-?[A-Za-z_][\w-]*")
 # The theme's selectors expect what the icon script draws; without it the icon is the element itself.
 ICON = ":is(svg,.fa-solid,.fa-regular,.fa-brands)"
@@ -86,14 +87,18 @@ def slim(folder: Path) -> None:
     """Rewrite the scripts, the style sheets and the icon fonts of a built site."""
     # The fonts draw the same icons; the script would only draw them a second time.
     (folder / ICON_SCRIPT).write_text("", encoding="utf-8")
+    for path in folder.rglob("*.map"):  # for someone who debugs the theme
+        path.unlink()
     scripts = list(folder.rglob("*.js"))
     used = names_in(path.read_text(encoding="utf-8") for path in [*folder.rglob("*.html"), *scripts])
     for path in scripts:
-        path.write_text(rjsmin.jsmin(path.read_text(encoding="utf-8")), encoding="utf-8")
+        script = rjsmin.jsmin(path.read_text(encoding="utf-8"))
+        path.write_text(SOURCE_MAP.sub("", script), encoding="utf-8")
     characters: set[int] = set()
     for path in folder.rglob("*.css"):
         styles = slim_styles(path.read_text(encoding="utf-8"), used)
         characters |= {ord(character) for character in styles}  # an icon is a character of its font
+        styles = SOURCE_MAP.sub("", styles)
         # The fonts in WOFF2 are not cut, so their addresses go, and the browser takes the next in the list.
         styles = re.sub(r'url\([^)]*\.woff2\) ?format\("woff2"\),', "", styles)
         path.write_text(styles, encoding="utf-8")

@@ -1,0 +1,34 @@
+// What this book adds to the theme's scripts. Runs on every page.
+
+// Search: what a chapter is about is in the name of its file, and a chapter comes before an appendix of the same score.
+// searchtools.js takes this object instead of its own; the numbers are the ones it has.
+var Scorer = {
+  score([page, , , , score]) {
+    const asked = (new URLSearchParams(location.search).get("q") ?? "").toLowerCase().split(/\W+/);
+    const name = page.split("/").pop().split("_");
+    return score + (asked.some((word) => name.includes(word)) ? 100 : 0) + (/^\d/.test(name[0]) ? 1 : 0);
+  },
+  objNameMatch: 11, objPartialMatch: 6, objPrio: { 0: 15, 1: 5, 2: -5 }, objPrioDefault: 0,
+  title: 15, partialTitle: 7, term: 5, partialTerm: 2,
+};
+
+document.addEventListener("DOMContentLoaded", () => {
+  const each = (selector, act) => document.querySelectorAll(selector).forEach(act);
+  // The button's label would hide the text on it, "Search Ctrl+K", from someone who speaks to the computer.
+  each(".search-button-field", (button) => button.removeAttribute("aria-label"));
+  each("progress:not([aria-label])", (bar) => bar.setAttribute("aria-label", "Progress"));
+  each("table td", (cell) => {
+    if (/^[-+−]?[\d.,]*\d( ?%)?$/.test(cell.textContent.trim())) cell.classList.add("number");
+  });
+  // A column of numbers has its heading at the right as well.
+  each("table", (table) => {
+    const rows = [...(table.tBodies[0]?.rows ?? [])], heads = table.tHead?.rows[0]?.cells ?? [];
+    [...heads].forEach((head, i) => {
+      if (rows.length && rows.every((row) => row.cells[i]?.classList.contains("number"))) head.classList.add("number");
+    });
+  });
+  // What scrolls can be reached and scrolled with the keyboard.
+  each("pre, .pst-scrollable-table-container", (box) => {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  });
+});

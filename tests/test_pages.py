@@ -1,0 +1,253 @@
+"""Every page of the built website in a real browser. Skipped where the book is not built or no Chromium is found."""
+
+import itertools
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import pytest
+import yaml
+from browser import HTML, ROOT, served
+
+AXE = ROOT / "ner_tutorial" / "web" / "node_modules" / "axe-core" / "axe.min.js"
+STANDARD = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+OPEN_ANSWERS = "document.querySelectorAll('details').forEach((answer) => { answer.open = true; })"
+
+
+def book_order() -> list[str]:
+    """The names of all pages, in the order of the table of contents."""
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    return [contents["root"], *(page["file"] for part in contents["parts"] for page in part["chapters"])]
+
+
+PAGES = book_order()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The address of the built site, which lies in a subfolder of its server, as on a project's public pages."""
+    if not (HTML / "book" / "intro.html").is_file():
+        pytest.skip("the website is not built; `make book` builds it")
+    top = tmp_path_factory.mktemp("server")
+    (top / "project").symlink_to(HTML)
+    with served(top) as address:
+        yield address + "project/"
+
+
+@pytest.fixture
+def visit(chromium, site):
+    """``visit(name, width=1280, **context)``: an open page. ``page.complaints`` lists what went wrong on it."""
+    contexts = []
+
+    def visit(name: str, width: int = 1280, **options):
+        context = chromium.new_context(viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.complaints = []
+        page.on("console", lambda said: said.type == "error" and page.complaints.append(said.text))
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("response", lambda answer: answer.ok or page.complaints.append(f"{answer.status}: {answer.url}"))
+        inside = (site, "data:", "blob:")
+        page.on("request", lambda request: request.url.startswith(inside) or page.complaints.append(request.url))
+        page.goto(f"{site}{name}")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("name", [*PAGES, "search", "genindex"])
+def test_a_page_opens_without_errors_and_asks_nobody_else(name, visit):
+    page = visit(f"{name}.html")
+    page.wait_for_load_state("networkidle")
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_page_scrolls_sideways_and_nothing_is_cut(name, visit):
+    page = visit(f"{name}.html")
+    page.evaluate(OPEN_ANSWERS)
+    for width in (320, 360, 768):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    # At the width of a laptop no code scrolls, and columns of tables are wider than a letter.
+    page.set_viewport_size({"width": 1280, "height": 900})
+    assert (
+        page.evaluate("[...document.querySelectorAll('pre')].filter((e) => e.scrollWidth > e.clientWidth + 1).length")
+        == 0
+    )
+    widths = page.evaluate("[...document.querySelectorAll('article td')].map((cell) => cell.offsetWidth)")
+    assert min(widths, default=99) > 20
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_nothing(name, scheme, visit):
+    if not AXE.is_file():
+        pytest.skip("axe-core is missing: npm ci --prefix ner_tutorial/web")
+    page = visit(f"{name}.html", color_scheme=scheme)
+    assert page.evaluate("document.documentElement.dataset.theme") == scheme
+    page.evaluate(OPEN_ANSWERS)
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    result = page.evaluate("(standard) => axe.run(document, { runOnly: standard })", STANDARD)
+    assert result["passes"]
+    found = [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in result["violations"]]
+    assert found == []
+
+
+@pytest.fixture(scope="module")
+def targets(chromium, site) -> dict[str, dict]:
+    """Of each page: where its links lead, what it shows, and the anchors that it has."""
+    page = chromium.new_page()
+    collected = {}
+    for name in PAGES:
+        page.goto(f"{site}{name}.html")
+        collected[f"{site}{name}.html"] = page.evaluate(
+            """() => ({
+              links: [...document.querySelectorAll('a[href], link[href]')].map((e) => e.href),
+              sources: [...document.querySelectorAll('[src]')].map((e) => e.src),
+              broken: [...document.querySelectorAll('article img')].filter((e) => !e.naturalWidth).map((e) => e.src),
+              silent: [...document.querySelectorAll('article img:not([alt])')].map((e) => e.src),
+              anchors: [...document.querySelectorAll('[id]')].map((e) => e.id),
+              next: document.querySelector('a.right-next')?.href, previous: document.querySelector('a.left-prev')?.href,
+            })"""
+        )
+    page.close()
+    return collected
+
+
+def test_every_link_anchor_image_and_download_resolves(site, targets):
+    assert [broken for page in targets.values() for broken in page["broken"] + page["silent"]] == []
+    dead = []
+    for address, page in targets.items():
+        for target in page["links"] + page["sources"]:
+            file, anchor = urldefrag(target)
+            if not file.startswith(site):
+                continue
+            path = HTML / unquote(urlsplit(file[len(site) :]).path)
+            known = targets.get(file.split("?")[0])
+            if not path.exists() or (anchor and known and unquote(anchor) not in known["anchors"]):
+                dead.append((address[len(site) :], target[len(site) :]))
+    assert dead == []
+
+
+def test_next_and_previous_walk_the_book_in_order(site, targets):
+    addresses = [f"{site}{name}.html" for name in PAGES]
+    for before, after in itertools.pairwise(addresses):
+        assert targets[before]["next"] == after
+        assert targets[after]["previous"] == before
+
+
+def test_colab_buttons_point_at_notebooks_of_the_repository(site, targets):
+    repository, branch = CONFIG["repository"]["url"], CONFIG["repository"]["branch"]
+    start = f"https://colab.research.google.com/github{urlsplit(repository).path}/blob/{branch}/"
+    for name in PAGES:
+        found = {link for link in targets[f"{site}{name}.html"]["links"] if "colab.research" in urlsplit(link).netloc}
+        notebook = f"{name}.ipynb"
+        assert {start + notebook} & found == ({start + notebook} if (ROOT / notebook).is_file() else set())
+        assert all((ROOT / link.removeprefix(start)).is_file() for link in found)
+
+
+@pytest.mark.parametrize(("words", "first"), [("alignment", "book/02_"), ("metrics", "book/04_")])
+def test_search_finds_the_chapter_that_teaches_it_first(words, first, visit):
+    page = visit(f"search.html?q={words}")
+    link = page.locator("ul.search li a").first
+    link.wait_for()
+    page.wait_for_function("document.querySelector('#search-results h2, .search-summary')?.textContent.length > 0")
+    assert urlsplit(link.evaluate("(e) => e.href")).path.split("/project/")[1].startswith(first)
+
+
+def test_the_first_address_leads_to_the_first_page(site, visit):
+    assert CONFIG["sphinx"]["config"]["page_descriptions"][PAGES[0]] in (HTML / "index.html").read_text(
+        encoding="utf-8"
+    )
+    page = visit("")
+    page.wait_for_url(f"{site}{PAGES[0]}.html")
+    assert page.complaints == []
+
+
+def test_every_page_has_a_description_of_its_own_and_a_picture(site, visit):
+    descriptions = set()
+    for name in PAGES:
+        page = visit(f"{name}.html")
+        tags = page.evaluate(
+            """Object.fromEntries([...document.querySelectorAll('meta')].map(
+                (e) => [e.getAttribute('property') ?? e.name, e.content]))"""
+        )
+        assert tags["description"] == tags["og:description"], name
+        assert 50 < len(tags["description"]) < 180, name
+        descriptions.add(tags["description"])
+        assert (HTML / tags["og:image"].removeprefix(CONFIG["html"]["baseurl"])).is_file()
+        assert tags["og:url"] == f"{CONFIG['html']['baseurl']}{name}.html"
+        assert page.locator('link[rel="icon"]').count() == 1
+    assert len(descriptions) == len(PAGES)
+
+
+def test_the_keyboard_s_place_is_visible_on_everything_it_reaches(visit):
+    """Each stop of the Tab key has an outline that the same element has not when it is left."""
+    page = visit(f"{PAGES[1]}.html")
+    stops = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        stop = page.evaluate(
+            """() => {
+              const at = document.activeElement, style = getComputedStyle(at);
+              return [at.outerHTML.slice(0, 80), at.className, parseFloat(style.outlineWidth), style.outlineStyle];
+            }"""
+        )
+        stops.append(stop)
+    assert any("article-header" in stop[0] or "btn" in stop[1] for stop in stops)
+    assert [html for html, _, width, style in stops if style == "none" or width < 2] == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_print_shows_everything_dark_on_light(name, visit):
+    page = visit(f"{name}.html", color_scheme="dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    # The width of A4 with usual margins, in the browser's pixels.
+    page.set_viewport_size({"width": 720, "height": 1000})
+    shown = page.evaluate(
+        """() => {
+          const light = (colour) => { const [r, g, b] = colour.match(/[\\d.]+/g).map(Number); return (r + g + b) / 765; };
+          const all = (selector) => [...document.querySelectorAll(selector)];
+          return {
+            cut: all('article pre').filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent.slice(0, 80)),
+            closed: all('article details > :not(summary)').filter((e) => !e.offsetHeight && e.textContent.trim()).length,
+            paper: light(getComputedStyle(document.body).backgroundColor),
+            faint: all('article :is(p, li, td, pre, pre span, h1, h2, code)').filter((e) => e.offsetHeight && light(getComputedStyle(e).color) > 0.6)
+              .map((e) => e.outerHTML.slice(0, 80)),
+          };
+        }"""
+    )
+    assert shown == {"cut": [], "closed": 0, "paper": 1, "faint": []}
+
+
+def test_the_first_visit_is_light(site, chromium):
+    """Everything that the browser asks for on the first page, compressed as a server would: under 300 kB."""
+    import gzip
+
+    page = chromium.new_page()
+    sizes = {}
+    page.on("response", lambda answer: sizes.update({answer.url: len(gzip.compress(answer.body()))}))
+    page.goto(f"{site}{PAGES[0]}.html", wait_until="networkidle")
+    page.close()
+    assert sum(sizes.values()) < 300_000, sizes
+
+
+def test_numbers_in_tables_are_apart_and_right_aligned(visit):
+    page = visit(f"{PAGES[1]}.html")
+    cells = page.evaluate(
+        """[...document.querySelectorAll('table.dataframe td')].map((e) => [
+          e.textContent, getComputedStyle(e).textAlign, parseFloat(getComputedStyle(e).paddingLeft)])"""
+    )
+    assert any(align == "right" for _, align, _ in cells)
+    for text, align, padding in cells:
+        assert padding > 5
+        if text.replace(".", "").isdigit():
+            assert align == "right", text
+
+
+def test_the_site_holds_no_source_maps():
+    if not HTML.is_dir():
+        pytest.skip("the website is not built; `make book` builds it")
+    assert list(HTML.rglob("*.map")) == []

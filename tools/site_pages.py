@@ -1,0 +1,76 @@
+"""A Sphinx extension that gives every page of the website its description, and the site its first address a page of its own.
+
+The description of each page is in `_config.yml`, under `page_descriptions`: a search engine and a shared link show it.
+"""
+
+from html import escape
+from pathlib import Path
+
+from docutils import nodes
+
+# No page of the book starts a kernel in the browser, so what does that is not loaded.
+UNUSED = "thebe"
+INDEX = """<!doctype html>
+<html lang="{language}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<meta name="description" content="{description}">
+<meta property="og:title" content="{title}">
+<meta property="og:description" content="{description}">
+<meta property="og:type" content="website">
+<meta property="og:url" content="{site}">
+<meta property="og:image" content="{site}{image}">
+<link rel="canonical" href="{site}{page}">
+<link rel="icon" href="_static/favicon.svg" type="image/svg+xml">
+<meta http-equiv="refresh" content="0; url={page}">
+</head>
+<body><p><a href="{page}">{title}</a>: {description}</p></body>
+</html>
+"""
+
+
+def once(files: list) -> list:
+    """Scripts or styles of a page, each once: Jupyter Book adds some of its own twice."""
+    kept, seen = [], set()
+    for file in files:
+        what = str(getattr(file, "filename", None) or "") + str(getattr(file, "attributes", {}).get("body"))
+        if what not in seen and UNUSED not in what.lower():
+            seen.add(what)
+            kept.append(file)
+    return kept
+
+
+def _page_context(app, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
+    for name in ("script_files", "css_files"):
+        context[name][:] = once(context[name])
+    description = app.config.page_descriptions.get(pagename)
+    if description:
+        context["metatags"] = (
+            context.get("metatags", "") + f'<meta name="description" content="{escape(description)}" />\n'
+        )
+        context["meta"] = {**(context.get("meta") or {}), "og:description": escape(description)}
+
+
+def _write_index(app, error) -> None:
+    if error is not None or app.builder.format != "html":
+        return
+    first = app.config.root_doc
+    page = INDEX.format(
+        language=app.config.language,
+        title=escape(app.config.project),
+        description=escape(app.config.page_descriptions.get(first, "")),
+        site=app.config.ogp_site_url,
+        image=app.config.ogp_image,
+        page=app.builder.get_target_uri(first),
+    )
+    (Path(app.outdir) / "index.html").write_text(page, encoding="utf-8")
+
+
+def setup(app):
+    app.add_config_value("page_descriptions", {}, "html")
+    # Before sphinxext.opengraph (500), which reads the description that this sets.
+    app.connect("html-page-context", _page_context, priority=400)
+    app.connect("build-finished", _write_index)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
