@@ -1,0 +1,313 @@
+"""Exercises of chapter 4: what counts as right, the three numbers, and the way from scores to labels."""
+
+from ner_tutorial.exercises.engine import Exercise, Mistake, case, stub
+
+IGNORED = -100
+
+GROUPS = Exercise(
+    number="04.1",
+    title="Right, invented, missed",
+    statement="""\
+How many entities are right, how many are false positives, and how many are misses?
+
+```
+gold       B-PER I-PER O B-ORG O B-LOC I-LOC
+predicted  B-PER I-PER O B-LOC O O     B-LOC
+```""",
+    start="answer = None  # three numbers: (right, false positives, misses)",
+    solution="""\
+# right: PER; false positives: LOC at word 3, LOC at word 6; misses: ORG, LOC 5 to 7
+answer = (1, 2, 2)""",
+    hint="Write the spans of both lines as triples. Right is what is in both sets.",
+    expected=(1, 2, 2),
+    mistakes=(
+        Mistake(
+            (2, 1, 1), "One wrong answer was taken for right. Type, start and end must all agree: no partial credit."
+        ),
+        Mistake(
+            (3, 0, 0), "Each prediction touches a gold entity. That is not enough: type, start and end must agree."
+        ),
+        Mistake(
+            (1, 1, 1), "One error is missing. A wrong type and a wrong boundary each give a false positive and a miss."
+        ),
+        Mistake(
+            (1, 2, 0), "A gold entity that was predicted with another type or boundary was not found: it is a miss."
+        ),
+    ),
+)
+
+MODES = Exercise(
+    number="04.2",
+    title="Lenient and strict",
+    statement="""\
+Two numbers: the F1 of this prediction in seqeval's lenient mode, and in strict mode (two decimals).
+
+```
+gold       B-LOC I-LOC O B-PER
+predicted  I-LOC I-LOC O B-PER
+```""",
+    start="answer = None  # two numbers: (lenient, strict)",
+    solution="""\
+# strict sees one predicted entity, PER: precision 1, recall 1/2, F1 = 2/3
+answer = (1.0, 0.67)""",
+    hint="Which entities does each mode read in the predicted line? Then precision, recall and F1 for each.",
+    expected=(1.0, 2 / 3),
+    tolerance=0.006,
+    mistakes=(
+        Mistake(
+            (2 / 3, 1.0),
+            "The two have changed places: lenient accepts an I-LOC that opens an entity, and strict does not.",
+        ),
+        Mistake((1.0, 0.0), "The place is lost in strict mode, and the person is not: B-PER is well formed."),
+        Mistake(
+            (1.0, 0.5),
+            "This is the strict recall. The precision is 1, because strict mode does not see the malformed entity.",
+        ),
+        Mistake(
+            (1.0, 1.0), "Strict mode reads no entity that starts with I-, so it does not find the place (erratum 10)."
+        ),
+    ),
+)
+
+
+def _prf(gold, predicted, swap=False, mean="harmonic"):
+    right = len(gold & predicted)
+    precision = right / len(predicted) if predicted else 0.0
+    recall = right / len(gold) if gold else 0.0
+    if swap:
+        precision, recall = recall, precision
+    f1 = (precision + recall) / 2
+    if mean == "harmonic":
+        f1 = 2 * precision * recall / (precision + recall) if right else 0.0
+    return {"precision": precision, "recall": recall, "f1": f1}
+
+
+def _jaccard(gold, predicted):
+    share = len(gold & predicted) / len(gold | predicted) if gold | predicted else 0.0
+    return {"precision": share, "recall": share, "f1": share}
+
+
+PERSON, PLACE, FIRM = ("PER", 0, 2), ("LOC", 4, 5), ("ORG", 7, 8)
+
+SCORE = Exercise(
+    number="04.3",
+    title="Precision, recall and F1",
+    statement="""\
+Write `score(gold, predicted)` for two sets of entities. Return a dictionary with the keys `precision`, `recall` and
+`f1`. Where a share has nothing to divide by, it is 0.""",
+    start=stub("score(gold, predicted)"),
+    solution="""\
+def score(gold, predicted):
+    right = len(gold & predicted)
+    precision = right / len(predicted) if predicted else 0.0
+    recall = right / len(gold) if gold else 0.0
+    f1 = 2 * precision * recall / (precision + recall) if right else 0.0
+    return {"precision": precision, "recall": recall, "f1": f1}""",
+    hint="Precision is a share of what was predicted, recall a share of what is gold. All three are 0 if nothing is right.",
+    name="score",
+    cases=(
+        case({PERSON}, {PERSON}, expected={"precision": 1.0, "recall": 1.0, "f1": 1.0}),
+        case({PERSON}, {PERSON, PLACE}, expected={"precision": 0.5, "recall": 1.0, "f1": 2 / 3}),
+        case({PERSON, PLACE, FIRM}, {PLACE}, expected={"precision": 1.0, "recall": 1 / 3, "f1": 0.5}),
+        case({PERSON}, {FIRM}, expected={"precision": 0.0, "recall": 0.0, "f1": 0.0}),
+        case({PERSON}, set(), expected={"precision": 0.0, "recall": 0.0, "f1": 0.0}),
+        case(set(), {FIRM}, expected={"precision": 0.0, "recall": 0.0, "f1": 0.0}),
+    ),
+    mistakes=(
+        Mistake(
+            lambda gold, predicted: _prf(gold, predicted, swap=True),
+            "Precision and recall have changed places (erratum 1). F1 stays the same, so it does not show. With one gold "
+            "and two predicted entities, one of them right, precision is 0.5.",
+        ),
+        Mistake(
+            lambda gold, predicted: _prf(gold, predicted, mean="arithmetic"),
+            "F1 is the harmonic mean of the two, 2PR / (P + R). This is the arithmetic mean, which stays high when one of "
+            "them is low.",
+        ),
+        Mistake(
+            _jaccard,
+            "The right ones are divided by all entities of both sets. Precision divides by the predicted ones, recall by "
+            "the gold ones.",
+        ),
+    ),
+)
+
+
+def _first_only(labels, word_ids):
+    return [
+        label if word is not None and (at == 0 or word != word_ids[at - 1]) else IGNORED
+        for at, (label, word) in enumerate(zip(labels, word_ids, strict=True))
+    ]
+
+
+def _last_only(labels, word_ids):
+    return _first_only(labels[::-1], word_ids[::-1])[::-1]
+
+
+def _word_zero_is_false(labels, word_ids):
+    return [label if word else IGNORED for label, word in zip(_first_only(labels, word_ids), word_ids, strict=True)]
+
+
+FIRST_PIECE = Exercise(
+    number="04.4",
+    title="Find the fault: one label for each word",
+    statement="""\
+For word-level scores, `score_labels_of(labels, word_ids)` should keep the label of the first piece of each word and
+set all other positions to -100. With this version, the number of scored labels is not the number of words. Find the
+fault and repair it.""",
+    start="""\
+def score_labels_of(labels, word_ids):
+    kept = []
+    for label, word in zip(labels, word_ids, strict=True):
+        kept.append(-100 if word is None else label)
+    return kept""",
+    solution="""\
+def score_labels_of(labels, word_ids):
+    kept, previous = [], None
+    for label, word in zip(labels, word_ids, strict=True):
+        is_first = word is not None and word != previous
+        kept.append(label if is_first else -100)
+        previous = word
+    return kept""",
+    hint="What tells the first piece of a word from a later one? Chapter 2 compares with the word id of the token before.",
+    name="score_labels_of",
+    cases=(
+        case([IGNORED, 1, 0, IGNORED], [None, 0, 1, None], expected=[IGNORED, 1, 0, IGNORED]),
+        case(
+            [IGNORED, 1, 2, 2, 0, IGNORED],
+            [None, 0, 0, 0, 1, None],
+            expected=[IGNORED, 1, IGNORED, IGNORED, 0, IGNORED],
+        ),
+        case([IGNORED, 5, 5, 6, IGNORED], [None, 0, 1, 1, None], expected=[IGNORED, 5, 5, IGNORED, IGNORED]),
+        case([0, 0, 0, 0], [None, 0, 0, None], expected=[IGNORED, 0, IGNORED, IGNORED]),
+    ),
+    mistakes=(
+        Mistake(
+            lambda labels, word_ids: [
+                IGNORED if word is None else label for label, word in zip(labels, word_ids, strict=True)
+            ],
+            "Every piece is still scored (erratum 9). A name of four pieces then counts four times, and the score cannot "
+            "be compared with a word-level one.",
+        ),
+        Mistake(_last_only, "The last piece of each word is kept. The first one answers for the word."),
+        Mistake(
+            _word_zero_is_false,
+            'The first word has lost its label. "if word" is false for the word id 0; write "is not None".',
+        ),
+    ),
+)
+
+
+def _decode(scores, gold, names, keep=lambda winner, label: label != IGNORED, ids=False):
+    winners = [max(range(len(row)), key=row.__getitem__) for row in scores]
+    kept = [winner for winner, label in zip(winners, gold, strict=True) if keep(winner, label)]
+    return kept if ids else [names[i] for i in kept]
+
+
+NAMES = ["O", "B-PER", "I-PER"]
+
+DECODE = Exercise(
+    number="04.5",
+    title="From scores to label names",
+    statement="""\
+Write `decode(scores, gold, names)` for one sentence: `scores` has one list of numbers for each token, one number per
+label; `gold` has one label id for each token, -100 where nothing is scored. Return the name of the best label of each
+token that is scored.""",
+    start=stub("decode(scores, gold, names)"),
+    solution="""\
+def decode(scores, gold, names):
+    predicted = []
+    for row, label in zip(scores, gold, strict=True):
+        if label != -100:  # gold decides what is dropped, never the prediction
+            predicted.append(names[row.index(max(row))])
+    return predicted""",
+    hint="Three steps: the place of the highest number, the positions where gold is not -100, the names.",
+    name="decode",
+    cases=(
+        case([[0.1, 2.0, 0.3], [3.0, 0.0, 1.0]], [1, 0], NAMES, expected=["B-PER", "O"]),
+        case(
+            [[0, 9, 0], [0, 5, 1], [0, 1, 5], [4, 0, 0], [0, 0, 9]],
+            [-100, 1, 2, 0, -100],
+            NAMES,
+            expected=["B-PER", "I-PER", "O"],
+        ),
+        case([[5, 1, 0], [0, 3, 1]], [1, 0], NAMES, expected=["O", "B-PER"]),
+        case([[1, 0, 0]], [-100], NAMES, expected=[]),
+    ),
+    mistakes=(
+        Mistake(
+            lambda scores, gold, names: _decode(scores, gold, names, keep=lambda winner, label: True),
+            "The positions with -100 are still there. What the model says at padding and special tokens would be scored.",
+        ),
+        Mistake(
+            lambda scores, gold, names: _decode(scores, gold, names, keep=lambda winner, label: label > 0),
+            "Tokens with the gold label 0 are dropped as well. 0 is O, and a false positive is exactly an answer at such a token.",
+        ),
+        Mistake(
+            lambda scores, gold, names: _decode(scores, gold, names, ids=True),
+            "These are ids. The scorer reads names: names[i].",
+        ),
+        Mistake(
+            lambda scores, gold, names: [names[label] for label in gold if label != IGNORED],
+            "These are the gold labels. The prediction comes from the scores.",
+        ),
+    ),
+)
+
+
+def _valid(labels, before_o_only=False, any_type=False, start_free=False):
+    previous = "I-*" if start_free else "O"
+    for label in labels:
+        if label.startswith("I-"):
+            wrong = previous == "O" if before_o_only or any_type else previous[2:] not in (label[2:], "*")
+            if wrong:
+                return False
+        previous = label
+    return True
+
+
+VALID = Exercise(
+    number="04.6",
+    title="Is the sequence possible?",
+    statement="""\
+Write `is_valid(labels)`: it returns `True` if the labels of a sentence follow IOB2, and `False` otherwise. In IOB2,
+`I-X` may come only directly after `B-X` or `I-X`.""",
+    start=stub("is_valid(labels)"),
+    solution="""\
+def is_valid(labels):
+    previous = "O"  # as if a word outside came before the sentence
+    for label in labels:
+        if label.startswith("I-") and previous[2:] != label[2:]:
+            return False
+        previous = label
+    return True""",
+    hint="The first label of a sentence has nothing before it. Treat that like O.",
+    name="is_valid",
+    cases=(
+        case(["B-PER", "I-PER", "O"], expected=True),
+        case(["O", "I-PER"], expected=False),
+        case(["B-PER", "I-LOC"], expected=False),
+        case(["I-ORG", "O"], expected=False),
+        case(["B-PER", "B-PER", "I-PER", "I-PER"], expected=True),
+        case([], expected=True),
+    ),
+    mistakes=(
+        Mistake(
+            lambda labels: _valid(labels, any_type=True),
+            "An I- after another type is let through. In B-PER I-LOC the I-LOC continues nothing.",
+        ),
+        Mistake(
+            lambda labels: _valid(labels, start_free=True),
+            "An I- at the start of the sentence is let through. Nothing comes before it that it could continue.",
+        ),
+        Mistake(
+            lambda labels: all(
+                label[:2] != "I-" or before == "B-" + label[2:]
+                for before, label in zip(["O", *labels[:-1]], labels, strict=True)
+            ),
+            "An I- after another I- of its type is refused. A mention of three words is B-X I-X I-X.",
+        ),
+    ),
+)
+
+EXERCISES = (GROUPS, MODES, SCORE, FIRST_PIECE, DECODE, VALID)
