@@ -5,33 +5,27 @@ and the columns ``id, tokens, pos_tags, chunk_tags, ner_tags``, as CoNLL-2003 ha
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, concatenate_datasets, load_dataset
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, load_dataset
 
-from ner_tutorial.conll import ConllError, Sentence, iob1_to_iob2, is_iob2, read_conll
+from ner_tutorial.conll import Sentence, SentenceReader
+from ner_tutorial.corpus_files import SPLITS, split_files
 from ner_tutorial.hub.download import HubUnreachable, cache_only, explain, fetch, offline
 from ner_tutorial.labels import CHUNK_NAMES, CONLL_SCHEME, POS_NAMES, LabelScheme
+from ner_tutorial.parquet_rows import label_names, row_sentences
+from ner_tutorial.tables import SentenceTable
+from ner_tutorial.tagging import iob1_to_iob2, is_iob2
 
 log = logging.getLogger("ner_tutorial")
 
-SPLITS = ("train", "validation", "test")
 COLUMNS = ("id", "tokens", "pos_tags", "chunk_tags", "ner_tags")
 CORPUS_NAMES = ("newswire", "conll2003")
 # Parquet copies of CoNLL-2003 with the original label ids, in the order in which they are tried.
 HUB_SOURCES = (("lhoestq/conll2003", None), ("eriktks/conll2003", "refs/convert/parquet"))
 HUB_SENTENCES = {"train": 14041, "validation": 3250, "test": 3453}  # of the copies that the book's numbers are from
-NO_TAG = -1  # in pos_tags and chunk_tags: the source has no such tag, or one that CoNLL-2003 does not know
-
-# The names under which a split may lie in a folder, without their suffix. The last three are the original distribution's.
-SPLIT_NAMES = {
-    "train": ("train", "eng.train"),
-    "validation": ("validation", "valid", "dev", "eng.testa"),
-    "test": ("test", "eng.testb"),
-}
-CONLL_SUFFIXES = ("", ".conll", ".txt", ".conll.txt", ".iob2", ".tsv")
 CORPUS_WAYS_OUT = (
     "Ways out: set NER_TUTORIAL_CORPUS (or --corpus) to a folder with CoNLL files (eng.train, eng.testa, eng.testb) or "
     "parquet; or set NER_TUTORIAL_PROFILE=quick, which needs no network; or connect to the network and unset HF_HUB_OFFLINE."
@@ -52,16 +46,24 @@ def corpus_features(scheme: LabelScheme = CONLL_SCHEME) -> Features:
 
 
 def load_corpus(
-    source: str | Path = "newswire", *, scheme: LabelScheme = CONLL_SCHEME, convert_iob1: bool = False
+    source: str | Path = "newswire",
+    *,
+    scheme: LabelScheme | None = None,
+    convert_iob1: bool = False,
+    convert: bool = False,
+    columns: str | Mapping[str, int] | None = None,
 ) -> DatasetDict:
     """Load a corpus as a ``DatasetDict`` with train, validation and test.
 
     Args:
         source: ``newswire`` (the book's own corpus, in the package), ``conll2003`` (from the Hugging Face Hub), or a
-            folder with one CoNLL or parquet file a split.
-        scheme: the NER labels. Sources with other labels are refused; the same labels under other ids are renumbered.
+            folder with one CoNLL or parquet file for each split.
+        scheme: the NER labels and their ids, for example those of a model. Default: the labels of all splits together
+            (``LabelScheme.from_labels``). The same labels under other ids are renumbered; others are refused.
         convert_iob1: turn IOB1 files into IOB2. The original distribution's files (``eng.train`` …) are IOB1, are
             recognised by name and are converted without this. Each conversion is logged as a warning.
+        convert: turn files of any scheme that is recognised into IOB2: IOB1, BIOES, BILOU, BMES and IO.
+        columns: the word and label columns of the CoNLL files, where they are not found; see ``read_conll``.
 
     Raises:
         FileNotFoundError: no such corpus or folder, or a split is missing in the folder.
@@ -69,66 +71,65 @@ def load_corpus(
         OSError: the Hub cannot be reached; the message names the ways out.
     """
     text = str(source)
+    if not text.strip():
+        raise ValueError(f"no corpus given: {text!r} names neither a folder nor one of {', '.join(CORPUS_NAMES)}")
     if text == "newswire":
-        return _load_folder(Path(str(files("ner_tutorial"))) / "data" / "newswire", scheme, convert_iob1=False)
+        return _load_folder(Path(str(files("ner_tutorial"))) / "data" / "newswire", scheme, {})
     if text == "conll2003":
-        return _load_hub(scheme)
+        return _load_hub(scheme or CONLL_SCHEME)
     folder = Path(text).expanduser()
     if folder.is_dir():
-        return _load_folder(folder, scheme, convert_iob1)
+        return _load_folder(folder, scheme, {"convert_iob1": convert_iob1, "convert": convert, "columns": columns})
     if folder.is_file():
         raise FileNotFoundError(f"{text} is a file; name the folder that holds train, validation and test")
     raise FileNotFoundError(f"no corpus {text!r}: it is neither a folder nor one of {', '.join(CORPUS_NAMES)}")
 
 
-def split_files(folder: Path) -> dict[str, list[Path]]:
-    """The files of each split in ``folder``: parquet files by prefix, or one CoNLL file by name.
+def _load_folder(folder: Path, scheme: LabelScheme | None, options: dict) -> DatasetDict:
+    names = scheme.names if scheme else None
+    tables: dict[str, SentenceTable] = {}
+    chosen = split_files(folder)
+    original = scheme is None and all(path.name.startswith("eng.") for paths in chosen.values() for path in paths)
+    for split, paths in chosen.items():
+        tables[split] = table = SentenceTable(names)
+        for path in paths:
+            if path.suffix == ".parquet":
+                import pyarrow.parquet
 
-    Raises:
-        FileNotFoundError: a split is missing.
-    """
-    found: dict[str, list[Path]] = {}
-    for split in SPLITS:
-        stems = SPLIT_NAMES[split]
-        parquet = [
-            p for name in stems for base in (folder, folder / "data") for p in sorted(base.glob(f"{name}*.parquet"))
-        ]
-        plain = [folder / (name + suffix) for name in stems for suffix in CONLL_SUFFIXES]
-        nested = sorted((folder / split).glob("*.parquet"))
-        # "valid*" also finds what "validation*" has found: each file once.
-        found[split] = list(dict.fromkeys(parquet)) or nested or [path for path in plain if path.is_file()][:1]
-    missing = [split for split in SPLITS if not found[split]]
-    if missing:
-        raise FileNotFoundError(
-            f"{folder}: no file for {', '.join(missing)}; name the files train, validation and test, with the suffix .conll, .txt "
-            "or .parquet (or as the original distribution does: eng.train, eng.testa, eng.testb)"
-        )
-    return found
-
-
-def _load_folder(folder: Path, scheme: LabelScheme, convert_iob1: bool) -> DatasetDict:
-    splits = {}
-    for split, paths in split_files(folder).items():
-        if paths[0].suffix == ".parquet":
-            import pyarrow.parquet
-
-            # File by file: each carries its own label names, and their order may differ.
-            parts: list[Dataset] = []
-            for path in paths:
-                table = Dataset(pyarrow.parquet.read_table(path))
-                parts.append(conform(table, scheme, where=str(path), first_id=sum(map(len, parts))))
-            splits[split] = concatenate_datasets(parts)
-            continue
-        original = paths[0].name.startswith("eng.")
-        content = read_conll(paths[0], convert_iob1=convert_iob1 or original)
-        for note in content.notes:
-            log.warning(note)
-        splits[split] = sentences_to_dataset(content.sentences, scheme, where=str(paths[0]))
-    return DatasetDict(splits)
+                # File by file: each carries its own label names, and their order may differ.
+                _add_rows(table, Dataset(pyarrow.parquet.read_table(path)), str(path))
+            else:
+                _add_file(table, path, options)
+        if not len(table):
+            log.warning("%s: the %s split holds no sentence", folder, split)
+    # A label of any split is a label of all: a small split may lack a type.
+    scheme = scheme or LabelScheme.from_labels(label for table in tables.values() for label in table.labels)
+    if original and set(scheme.names) < set(CONLL_SCHEME.names):
+        scheme = CONLL_SCHEME  # a part of CoNLL-2003 has its labels, though some may not occur
+    return DatasetDict({split: table.to_dataset(corpus_features(scheme)) for split, table in tables.items()})
 
 
-def _ids(tags: Sequence[str], known: dict[str, int], length: int) -> list[int]:
-    return [known.get(tag, NO_TAG) for tag in tags] if tags else [NO_TAG] * length
+def _add_file(table: SentenceTable, path: Path, options: dict) -> None:
+    original = path.name.startswith("eng.")
+    reader = SentenceReader(path, **{**options, "convert_iob1": options.get("convert_iob1", False) or original})
+    for sentence in reader:
+        table.add(sentence, where=str(path))
+    for note in reader.notes:
+        log.warning(note)
+
+
+def _add_rows(table: SentenceTable, dataset: Dataset, where: str) -> None:
+    """Add the rows of a data set under the names of its labels; IOB1 becomes IOB2, and both are said."""
+    names = label_names(dataset, where)
+    table.expect(names, where)
+    converted = 0
+    for identity, sentence in row_sentences(dataset, where, first_id=len(table)):
+        if not is_iob2(sentence.ner_tags):
+            sentence.ner_tags[:] = iob1_to_iob2(sentence.ner_tags)
+            converted += 1
+        table.add(sentence, where=where, identity=identity)
+    if converted:
+        log.warning("%s: %d sentences converted from IOB1 to IOB2", where, converted)
 
 
 def sentences_to_dataset(sentences: Iterable[Sentence], scheme: LabelScheme = CONLL_SCHEME, where: str = "") -> Dataset:
@@ -137,25 +138,42 @@ def sentences_to_dataset(sentences: Iterable[Sentence], scheme: LabelScheme = CO
     Raises:
         ConllError: an NER label is not in ``scheme``.
     """
-    pos = {name: i for i, name in enumerate(POS_NAMES)}
-    chunk = {name: i for i, name in enumerate(CHUNK_NAMES)}
-    ner = scheme.label2id
-    rows: dict[str, list] = {name: [] for name in COLUMNS}
-    for number, sentence in enumerate(sentences):
-        for offset, tag in enumerate(sentence.ner_tags):
-            if tag not in ner:
-                line = sentence.line + offset if sentence.line else None
-                raise ConllError(
-                    where or f"sentence {number}", line, f"label {tag!r} is not in the scheme {' '.join(scheme.names)}; "
-                    "correct the file, or pass scheme=LabelScheme([...]) with your own labels"
-                )  # fmt: skip
-        length = len(sentence.tokens)
-        rows["id"].append(str(number))
-        rows["tokens"].append(list(sentence.tokens))
-        rows["pos_tags"].append(_ids(sentence.pos_tags, pos, length))
-        rows["chunk_tags"].append(_ids(sentence.chunk_tags, chunk, length))
-        rows["ner_tags"].append([ner[tag] for tag in sentence.ner_tags])
-    return Dataset.from_dict(rows, features=corpus_features(scheme))
+    table = SentenceTable(scheme.names)
+    for sentence in sentences:
+        table.add(sentence, where=where)
+    return table.to_dataset(corpus_features(scheme))
+
+
+def with_common_labels(splits: Mapping[str, Dataset]) -> DatasetDict:
+    """The splits with one list of label names, the same ids in all (erratum 19).
+
+    Splits that name their labels alike come back as they are. Others are renumbered by name, which is logged: in the
+    order of the split whose names hold all the others' (the training split first), or in that of
+    ``LabelScheme.from_labels`` where none does.
+
+    Raises:
+        ValueError: a split has no label names, or its names are no IOB2 scheme.
+    """
+    names = {split: label_names(rows, f"split {split}") for split, rows in splits.items()}
+    if len(set(map(tuple, names.values()))) == 1:
+        return DatasetDict(splits)
+    union = {name for own in names.values() for name in own}
+    whole = next((own for own in names.values() if set(own) == union), None)
+    scheme = LabelScheme(whole) if whole else LabelScheme.from_labels(union)
+    common = {}
+    for split, rows in splits.items():
+        lacking = [name for name in scheme.names if name not in names[split]]
+        if names[split] == list(scheme.names):
+            common[split] = rows
+            continue
+        common[split] = conform(rows, scheme, where=f"split {split}")
+        if lacking:
+            log.warning("split %s: its labels lack %s, which other splits have", split, " ".join(lacking))
+    # Equal columns in all: what a renumbered split has not, the others give up.
+    shared = [
+        name for name in next(iter(common.values())).column_names if all(name in d.features for d in common.values())
+    ]
+    return DatasetDict({split: rows.select_columns(shared) for split, rows in common.items()})
 
 
 def _read_hub(name: str, revision: str | None) -> DatasetDict:
@@ -231,50 +249,9 @@ def conform(
     Raises:
         ValueError: a column is missing, the labels carry no names, differ from ``scheme``, or a row is inconsistent.
     """
-    features = dataset.features
-    for column in ("tokens", "ner_tags"):
-        if column not in features:
-            raise ValueError(f"{where}: no column {column!r}; it has {', '.join(features)}")
-    inner = getattr(features["ner_tags"], "feature", None)
-    if not isinstance(inner, ClassLabel):
-        raise ValueError(
-            f"{where}: ner_tags carries no label names, so its ids mean nothing by themselves; "
-            "store it as a list of ClassLabel, or as CoNLL files with label names"
-        )
-    unknown = [name for name in inner.names if name not in scheme.label2id]
-    if unknown:
-        raise ValueError(f"{where}: label(s) {' '.join(unknown)} not in the scheme {' '.join(scheme.names)}")
-    rows: dict[str, list] = {name: [] for name in COLUMNS}
-    renumber = [scheme.label2id[name] for name in inner.names]
-
-    def tag_ids(column: str, known: Sequence[str], row: dict, length: int) -> list[int]:
-        names = getattr(getattr(features.get(column), "feature", None), "names", None)
-        if names is None or column not in row:
-            return [NO_TAG] * length
-        table = {name: i for i, name in enumerate(known)}
-        return [table.get(names[value], NO_TAG) if value >= 0 else NO_TAG for value in row[column]]
-
-    converted = 0
-    for number, row in enumerate(dataset):
-        length = len(row["tokens"])
-        if length != len(row["ner_tags"]):
-            raise ValueError(f"{where}, row {number}: {length} tokens but {len(row['ner_tags'])} NER tags")
-        bad = next((value for value in row["ner_tags"] if not 0 <= value < len(renumber)), None)
-        if bad is not None:
-            raise ValueError(f"{where}, row {number}: label id {bad} is not one of 0 to {len(renumber) - 1}")
-        tags = [inner.names[value] for value in row["ner_tags"]]
-        if not is_iob2(tags):
-            tags, converted = iob1_to_iob2(tags), converted + 1
-        rows["id"].append(str(row.get("id", first_id + number)))
-        rows["tokens"].append(list(row["tokens"]))
-        rows["pos_tags"].append(tag_ids("pos_tags", POS_NAMES, row, length))
-        rows["chunk_tags"].append(tag_ids("chunk_tags", CHUNK_NAMES, row, length))
-        rows["ner_tags"].append([scheme.label2id[tag] for tag in tags])
-    if converted:
-        log.warning("%s: %d sentences converted from IOB1 to IOB2", where, converted)
-    if renumber != list(range(scheme.num_labels)):
-        log.warning("%s: label ids renumbered by name from the order %s", where, " ".join(inner.names))
-    return Dataset.from_dict(rows, features=corpus_features(scheme))
+    table = SentenceTable(scheme.names, first_id)
+    _add_rows(table, dataset, where)
+    return table.to_dataset(corpus_features(scheme))
 
 
 def take(dataset: Dataset, count: int | None) -> Dataset:
@@ -283,7 +260,7 @@ def take(dataset: Dataset, count: int | None) -> Dataset:
 
 
 def reference_labels(dataset, scheme: LabelScheme | None = None) -> list[list[str]]:
-    """The gold label names of a data set, one list a sentence."""
+    """The gold label names of a data set, one list per sentence."""
     scheme = scheme or LabelScheme.from_features(dataset.features)
     return [[scheme.names[i] for i in ids] for ids in dataset["ner_tags"]]
 

@@ -5,7 +5,7 @@ Taught in chapter 1 (what the labels are) and chapter 2 (how B-X continues as I-
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 # Label names of the three tag columns of CoNLL-2003, in the id order of its public copies.
@@ -141,6 +141,27 @@ class LabelScheme:
     def outside_id(self) -> int:
         """The id of ``O``. Not always 0."""
         return self.names.index("O")
+
+    @classmethod
+    def from_labels(cls, labels: Iterable[str]) -> "LabelScheme":
+        """The scheme of all types that occur in ``labels``: ``O``, then ``B-`` and ``I-`` of each type, types by name.
+
+        The order depends on nothing but the types, so that a sentence more renumbers nothing. The types of CoNLL-2003
+        have the order of its public copies.
+
+        >>> LabelScheme.from_labels(["O", "B-TOOL", "O", "B-PART"]).names
+        ('O', 'B-PART', 'I-PART', 'B-TOOL', 'I-TOOL')
+
+        Raises:
+            ValueError: a label is not ``O``, ``B-X`` or ``I-X``.
+        """
+        seen = set(labels) - {"O"}
+        bad = sorted(label for label in seen if not (label[:2] in ("B-", "I-") and len(label) > 2))
+        if bad:
+            raise ValueError(f"label {bad[0]!r} is not O, B-TYPE or I-TYPE")
+        types = sorted({label[2:] for label in seen})
+        names = ["O", *(f"{position}-{kind}" for kind in types for position in "BI")]
+        return cls(NER_NAMES if set(names) == set(NER_NAMES) else names)
 
     @classmethod
     def from_features(cls, features, column: str = "ner_tags") -> "LabelScheme":

@@ -1,17 +1,21 @@
-"""Look a CoNLL folder over: what is in it, and what is wrong with it.
+"""Look an annotated folder over: what is in it, and what is wrong with it.
 
-Used on the book's own corpus. Nothing is changed.
+Taught in chapter 9, and used on the book's own corpus. Nothing is changed.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
 
 from ner_tutorial.conll import ConllError, ConllFile, read_conll
+from ner_tutorial.corpus_files import column_files, parquet_files
 from ner_tutorial.labels import entity_spans
 
-CONLL_NAMES = ("*.conll", "*.txt", "*.iob2", "*.tsv", "eng.*")
 LONG_SENTENCE = 100  # words; most encoders take 512 tokens, and names split into several
+SHOWN = 20  # words of a sentence or a name that a finding shows
+PRIME = (1 << 61) - 1
 
 
 @dataclass
@@ -45,34 +49,23 @@ class LintReport:
     files: list[FileReport] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What the reader guessed or left out, such as which column holds the words."""
 
     def __str__(self) -> str:
         parts = [line for report in self.files for line in report.lines()]
-        for title, found in (("errors", self.errors), ("warnings", self.warnings)):
-            parts += ["", f"{len(found)} {title}", *(f"  {line}" for line in found)]
+        parts += ["", *self.notes] if self.notes else []
+        for title, findings in (("errors", self.errors), ("warnings", self.warnings)):
+            parts += ["", f"{len(findings)} {title}", *(f"  {line}" for line in findings)]
         return "\n".join(parts)
 
 
-def conll_files(folder: Path) -> list[Path]:
-    """The CoNLL files in ``folder``: by suffix, or by the original distribution's names.
+def lint_folder(
+    folder: str | Path, *, long_sentence: int = LONG_SENTENCE, at_most: int = 20, convert: bool = False, columns=None
+) -> LintReport:
+    """Report on every file in a folder that ``load_corpus`` could read.
 
-    A ``.txt`` file counts only if some line has two or four columns of which the last is an NER label.
-    """
-    found = {path for pattern in CONLL_NAMES for path in folder.glob(pattern) if path.is_file()}
-    return sorted(path for path in found if path.suffix != ".txt" or _looks_like_conll(path))
-
-
-def _looks_like_conll(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(20_000).decode("utf-8", errors="replace").splitlines()
-    rows = [line.split() for line in head if line.strip()]
-    return any(len(row) in (2, 4) and (row[-1] == "O" or row[-1][:2] in ("B-", "I-")) for row in rows)
-
-
-def lint_folder(folder: str | Path, *, long_sentence: int = LONG_SENTENCE, at_most: int = 20) -> LintReport:
-    """Report on every CoNLL file in a folder.
-
-    Errors: files that cannot be read, entities that start with I-, sentences that stand in two files.
+    Errors: files that cannot be read, files that are not IOB2, sentences that stand in two files.
     Warnings: sentences that occur twice in one file, sentences over ``long_sentence`` words, surface forms of two words
     or more that are annotated here and left out there, surface forms whose type varies after the same word.
 
@@ -80,98 +73,130 @@ def lint_folder(folder: str | Path, *, long_sentence: int = LONG_SENTENCE, at_mo
         folder: where the files lie.
         long_sentence: the number of words above which a sentence is reported.
         at_most: how many findings of one kind are listed; the rest are counted.
+        convert: a file in another scheme than IOB2 that can be converted is no error.
+        columns: the word and label columns, where they are not found; see ``read_conll``.
 
     Raises:
-        FileNotFoundError: there is no such folder, or no CoNLL file in it.
+        FileNotFoundError: there is no such folder, or no CoNLL or parquet file in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder at {folder}")
-    paths = conll_files(folder)
+    paths = [*column_files(folder), *parquet_files(folder)]
     if not paths:
-        raise FileNotFoundError(f"no CoNLL file in {folder} (looked for {', '.join(CONLL_NAMES)})")
+        raise FileNotFoundError(
+            f"no CoNLL file in {folder} (looked for files such as train.conll, dev.txt or eng.testa, and for parquet)"
+        )
     report = LintReport()
     contents: dict[str, ConllFile] = {}
     for path in paths:
+        name = str(path.relative_to(folder))
         try:
-            contents[path.name] = read_conll(path, convert_iob1=True)
-        except ConllError as error:
+            content = _read(path, columns)
+        except ValueError as error:
             report.errors.append(str(error))
             continue
-        if contents[path.name].notes:
-            # Something was converted, which hides what is wrong: read again as it stands, for the message with its line.
+        contents[name] = content
+        report.notes += [note for note in content.notes if convert or "converted from" not in note]
+        if not convert and any("converted from" in note for note in content.notes):
+            # A conversion hides what is wrong: read again as it stands, for the message with its line.
             try:
-                read_conll(path)
+                read_conll(path, columns=columns)
             except ConllError as error:
                 report.errors.append(str(error))
     for name, content in contents.items():
         report.files.append(_count(name, content))
-    _list(report.errors, _in_two_files(contents), at_most)
-    _list(report.warnings, _twice_in_one_file(contents), at_most)
+    places = _places(contents)
+    _list(report.errors, _in_two_files(places), at_most)
+    _list(report.warnings, _twice_in_one_file(contents, places), at_most)
     _list(report.warnings, _too_long(contents, long_sentence), at_most)
-    _list(report.warnings, inconsistent_surfaces(contents), at_most)
+    _list(report.warnings, _inconsistent(contents), at_most)
     return report
 
 
-def _list(target: list[str], found: list[str], at_most: int) -> None:
-    target += found[:at_most]
-    if len(found) > at_most:
-        target.append(f"… and {len(found) - at_most} more like the last")
+def _read(path: Path, columns) -> ConllFile:
+    if path.suffix != ".parquet":
+        return read_conll(path, convert=True, columns=columns)
+    import pyarrow.parquet
+    from datasets import Dataset
+
+    from ner_tutorial.parquet_rows import row_sentences
+
+    rows = Dataset(pyarrow.parquet.read_table(path))
+    sentences = [sentence for _, sentence in row_sentences(rows, str(path))]
+    if not sentences:
+        raise ConllError(path, None, "the file holds no sentence")
+    return ConllFile(sentences, "IOB2")
+
+
+def _list(target: list[str], findings: Iterator[str], at_most: int) -> None:
+    target += islice(findings, at_most)
+    rest = sum(1 for _ in findings)
+    if rest:
+        target.append(f"… and {rest} more like the last")
+
+
+def _shown(words: Sequence[str]) -> str:
+    return " ".join(words[:SHOWN])[:80]
 
 
 def _count(name: str, content: ConllFile) -> FileReport:
     lengths = [len(s.tokens) for s in content.sentences]
-    spans = [entity_spans(s.ner_tags) for s in content.sentences]
+    kinds: Counter = Counter()
+    without = 0
+    for sentence in content.sentences:
+        spans = entity_spans(sentence.ner_tags)
+        kinds.update(kind for kind, _, _ in spans)
+        without += not spans
     return FileReport(
         name=name,
         sentences=len(lengths),
         tokens=sum(lengths),
-        entities=Counter(kind for row in spans for kind, _, _ in row),
-        outside=sum(tag == "O" for s in content.sentences for tag in s.ner_tags),
-        without_entity=sum(not row for row in spans),
+        entities=kinds,
+        outside=sum(s.ner_tags.count("O") for s in content.sentences),
+        without_entity=without,
         longest=max(lengths),
         under_six=sum(n < 6 for n in lengths),
     )
 
 
 def _places(contents: dict[str, ConllFile]) -> dict[tuple[str, ...], list[tuple[str, int]]]:
+    """Where each sentence stands, of those that stand in more than one place."""
+    times = Counter(hash(tuple(s.tokens)) for content in contents.values() for s in content.sentences)
     places = defaultdict(list)
     for name, content in contents.items():
         for sentence in content.sentences:
-            places[tuple(sentence.tokens)].append((name, sentence.line))
+            words = tuple(sentence.tokens)
+            if times[hash(words)] > 1:
+                places[words].append((name, sentence.line))
     return places
 
 
-def _in_two_files(contents: dict[str, ConllFile]) -> list[str]:
-    found = []
-    for words, places in _places(contents).items():
-        names = sorted({name for name, _ in places})
-        if len(names) > 1:
-            found.append(f"sentence in {', '.join(f'{n}, line {line}' for n, line in places)}: {' '.join(words)[:80]}")
-    return found
+def _in_two_files(places: dict[tuple[str, ...], list[tuple[str, int]]]) -> Iterator[str]:
+    for words, at in places.items():
+        if len({name for name, _ in at}) > 1:
+            listed = ", ".join(f"{name}, line {line}" for name, line in at[:SHOWN]) + (" …" if len(at) > SHOWN else "")
+            yield f"sentence in {listed}: {_shown(words)}"
 
 
-def _twice_in_one_file(contents: dict[str, ConllFile]) -> list[str]:
-    found = []
-    for words, places in _places(contents).items():
+def _twice_in_one_file(
+    contents: dict[str, ConllFile], places: dict[tuple[str, ...], list[tuple[str, int]]]
+) -> Iterator[str]:
+    for words, at in places.items():
         lines = defaultdict(list)
-        for name, line in places:
+        for name, line in at:
             lines[name].append(str(line))
-        found += [
-            f"{name}: same sentence at lines {', '.join(at)}: {' '.join(words)[:80]}"
-            for name, at in lines.items()
-            if len(at) > 1
-        ]
-    return found
+        for name in contents:
+            if len(lines[name]) > 1:
+                listed = ", ".join(lines[name][:SHOWN]) + (" …" if len(lines[name]) > SHOWN else "")
+                yield f"{name}: same sentence at lines {listed}: {_shown(words)}"
 
 
-def _too_long(contents: dict[str, ConllFile], limit: int) -> list[str]:
-    return [
-        f"{name}, line {s.line}: {len(s.tokens)} words; more than {limit} may not fit into the model in one piece"
-        for name, content in contents.items()
-        for s in content.sentences
-        if len(s.tokens) > limit
-    ]
+def _too_long(contents: dict[str, ConllFile], limit: int) -> Iterator[str]:
+    for name, content in contents.items():
+        for s in content.sentences:
+            if len(s.tokens) > limit:
+                yield f"{name}, line {s.line}: {len(s.tokens)} words; more than {limit} may not fit into the model in one piece"
 
 
 def inconsistent_surfaces(contents: dict[str, ConllFile]) -> list[str]:
@@ -180,8 +205,12 @@ def inconsistent_surfaces(contents: dict[str, ConllFile]) -> list[str]:
     Two kinds: a form of two words or more that is an entity in one place and wholly ``O`` in another; and a form that
     has different types between the same two neighbouring words.
     """
+    return list(_inconsistent(contents))
+
+
+def _inconsistent(contents: dict[str, ConllFile]) -> Iterator[str]:
     annotated: dict[tuple[str, ...], Counter] = defaultdict(Counter)
-    contexts: dict[tuple[str, ...], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    contexts: dict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
     for name, content in contents.items():
         for sentence in content.sentences:
             words = sentence.tokens
@@ -190,22 +219,60 @@ def inconsistent_surfaces(contents: dict[str, ConllFile]) -> list[str]:
                 annotated[form][kind] += 1
                 before = words[start - 1] if start else "<s>"
                 after = words[end] if end < len(words) else "</s>"
-                contexts[before, *form, after][kind].append(f"{name}, line {sentence.line + start}")
-    found = []
-    longest = max((len(form) for form in annotated), default=0)
+                contexts[before, *form, after].setdefault(kind, f"{name}, line {sentence.line + start}")
+    forms = _Forms(form for form in annotated if len(form) > 1)
     for name, content in contents.items():
         for sentence in content.sentences:
-            words, tags = sentence.tokens, sentence.ner_tags
-            for start in range(len(words)):
-                for end in range(start + 2, min(len(words), start + longest) + 1):
-                    form = tuple(words[start:end])
-                    if form in annotated and all(tag == "O" for tag in tags[start:end]):
-                        kinds = ", ".join(f"{kind} {n} times" for kind, n in annotated[form].items())
-                        found.append(
-                            f"{name}, line {sentence.line + start}: {' '.join(form)!r} is O here, elsewhere {kinds}"
-                        )
+            for start, form in forms.outside(sentence.tokens, sentence.ner_tags):
+                kinds = ", ".join(f"{kind} {n} times" for kind, n in annotated[form].items())
+                yield f"{name}, line {sentence.line + start}: {_shown(form)!r} is O here, elsewhere {kinds}"
     for (before, *form, after), kinds in contexts.items():
         if len(kinds) > 1 and (before, after) != ("<s>", "</s>"):
-            where = "; ".join(f"{kind} at {places[0]}" for kind, places in sorted(kinds.items()))
-            found.append(f"{' '.join(form)!r} between {before!r} and {after!r}: {where}")
-    return found
+            where = "; ".join(f"{kind} at {place}" for kind, place in sorted(kinds.items()))
+            yield f"{_shown(form)!r} between {before!r} and {after!r}: {where}"
+
+
+class _Forms:
+    """Finds known forms in sentences, in time that hardly grows with the length of the forms.
+
+    A stretch of words is looked up by a number that the stretch's end is computed from with one multiplication (Karp and
+    Rabin, 1987); only stretches of a length that some form with the same first two words has are looked up.
+    """
+
+    def __init__(self, forms: Iterator[tuple[str, ...]]):
+        self._numbers: dict[str, int] = {}
+        self._powers = [1]
+        self._known: dict[int, tuple[str, ...]] = {}
+        lengths: dict[tuple[str, str], set[int]] = defaultdict(set)
+        for form in forms:
+            for word in form:
+                self._numbers.setdefault(word, len(self._numbers) + 1)
+            self._known[self._sums(form)[-1]] = form
+            lengths[form[:2]].add(len(form))
+        self._lengths = {pair: sorted(known) for pair, known in lengths.items()}
+
+    def _sums(self, words: Sequence[str]) -> list[int]:
+        """One number per start of ``words``, the empty one first."""
+        base = 1_000_003
+        while len(self._powers) <= len(words):
+            self._powers.append(self._powers[-1] * base % PRIME)
+        numbers = (self._numbers.get(word, 0) for word in words)
+        return list(accumulate(numbers, lambda total, number: (total * base + number) % PRIME, initial=0))
+
+    def outside(self, words: Sequence[str], tags: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """(start, form) of each known form whose words are all ``O`` in this sentence."""
+        starts = [i for i, pair in enumerate(pairwise(words)) if pair in self._lengths]
+        if not starts:
+            return
+        sums = self._sums(words)
+        ends = [len(words)] * (len(words) + 1)  # where the stretch of O that a word belongs to ends
+        for i in range(len(words) - 1, -1, -1):
+            ends[i] = i if tags[i] != "O" else ends[i + 1]
+        for start in starts:
+            for length in self._lengths[words[start], words[start + 1]]:
+                if start + length > ends[start]:
+                    break
+                number = (sums[start + length] - sums[start] * self._powers[length]) % PRIME
+                form = self._known.get(number)
+                if form is not None and len(form) == length:
+                    yield start, form

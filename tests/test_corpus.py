@@ -18,6 +18,7 @@ WORDS = ["EU", "meets", "Nora", "Velt"]
 TAGS = ["B-ORG", "O", "B-PER", "I-PER"]
 FOUR = [Sentence(WORDS, ["NNP", "VBZ", "NNP", "NNP"], ["B-NP", "B-VP", "B-NP", "I-NP"], TAGS, 1)]
 TWO = [Sentence(WORDS, [], [], TAGS, 1)]
+OWN_SCHEME = LabelScheme(["O", "B-ORG", "I-ORG", "B-PER", "I-PER"])  # what a folder with these labels comes out with
 
 
 def ner_feature(names) -> Features:
@@ -40,17 +41,18 @@ def write_splits(folder, name_of, write):
 
 
 def names_of(dataset) -> list[list[str]]:
-    return [[NER_NAMES[i] for i in ids] for ids in dataset["ner_tags"]]
+    names = dataset.features["ner_tags"].feature.names
+    return [[names[i] for i in ids] for ids in dataset["ner_tags"]]
 
 
-def assert_conforms(corpus):
+def assert_conforms(corpus, scheme=CONLL_SCHEME):
     """What holds for every corpus whatever its source."""
     assert list(corpus) == SPLITS
     for rows in corpus.values():
         assert rows.column_names == list(COLUMNS)
-        assert rows.features == corpus_features()
+        assert rows.features == corpus_features(scheme)
         assert [f.feature.names for f in (rows.features["pos_tags"], rows.features["chunk_tags"], rows.features["ner_tags"])] == [
-            list(POS_NAMES), list(CHUNK_NAMES), list(NER_NAMES),
+            list(POS_NAMES), list(CHUNK_NAMES), list(scheme.names),
         ]  # fmt: skip
         for row in rows:
             assert len({len(row[column]) for column in COLUMNS[1:]}) == 1
@@ -91,26 +93,27 @@ def test_folder_of_conll_files_is_found_by_name(tmp_path, suffix, validation):
     names = {"train": "train", "validation": validation, "test": "test"}
     write_splits(tmp_path, lambda split: names[split] + suffix, lambda path: write_conll(path, FOUR))
     corpus = load_corpus(tmp_path)
-    assert_conforms(corpus)
+    assert_conforms(corpus, OWN_SCHEME)
     assert names_of(corpus["validation"]) == [TAGS]
 
 
 def test_tags_of_four_columns_become_ids_by_name(tmp_path):
     write_splits(tmp_path, "{}.conll".format, lambda path: write_conll(path, FOUR))
-    row = load_corpus(str(tmp_path))["train"][0]
+    corpus = load_corpus(str(tmp_path))
+    row = corpus["train"][0]
     assert row["tokens"] == WORDS
     assert [POS_NAMES[i] for i in row["pos_tags"]] == FOUR[0].pos_tags
     assert [CHUNK_NAMES[i] for i in row["chunk_tags"]] == FOUR[0].chunk_tags
-    assert [NER_NAMES[i] for i in row["ner_tags"]] == TAGS
+    assert names_of(corpus["train"]) == [TAGS]
 
 
 def test_two_column_files_have_no_pos_and_chunk_tags_but_the_columns(tmp_path):
     write_splits(tmp_path, "{}.conll".format, lambda path: write_conll(path, TWO))
     corpus = load_corpus(tmp_path)
-    assert_conforms(corpus)
+    assert_conforms(corpus, OWN_SCHEME)
     row = corpus["test"][0]
     assert row["pos_tags"] == row["chunk_tags"] == [NO_TAG] * 4
-    assert [NER_NAMES[i] for i in row["ner_tags"]] == TAGS
+    assert names_of(corpus["test"]) == [TAGS]
 
 
 def test_unknown_pos_tag_is_no_error(tmp_path):
@@ -134,7 +137,22 @@ def test_label_outside_the_scheme_is_refused_with_file_and_line(tmp_path):
     with pytest.raises(
         ConllError, match=r"test\.conll, line 4: label 'B-GENE' is not in the scheme O B-PER.*LabelScheme"
     ):
-        load_corpus(tmp_path)
+        load_corpus(tmp_path, scheme=CONLL_SCHEME)
+
+
+def test_labels_come_from_the_files_of_all_splits_in_one_order(tmp_path):
+    for split, text in {"train": "x B-TOOL\ny O\n", "validation": "x O\n", "test": "y B-PART\nz I-PART\n"}.items():
+        (tmp_path / f"{split}.conll").write_text(text, encoding="utf-8")
+    corpus = load_corpus(tmp_path)
+    scheme = LabelScheme(["O", "B-PART", "I-PART", "B-TOOL", "I-TOOL"])
+    assert_conforms(corpus, scheme)
+    assert [names_of(rows) for rows in corpus.values()] == [[["B-TOOL", "O"]], [["O"]], [["B-PART", "I-PART"]]]
+
+
+def test_labels_of_conll_have_their_own_order(tmp_path):
+    text = "".join(f"{kind} B-{kind}\n" for kind in ("LOC", "MISC", "ORG", "PER"))
+    write_splits(tmp_path, "{}.conll".format, lambda path: path.write_text(text, encoding="utf-8"))
+    assert_conforms(load_corpus(tmp_path))
 
 
 def test_own_labels_are_read_with_an_own_scheme(tmp_path):
@@ -289,7 +307,6 @@ def test_pos_and_chunk_tags_in_parquet_are_renumbered_by_name(tmp_path):
         ),
         pytest.param(Dataset.from_dict({"words": [["a"]]}), "no column 'tokens'; it has words", id="no tokens"),
         pytest.param(Dataset.from_dict({"tokens": [["a"]]}), "no column 'ner_tags'; it has tokens", id="no labels"),
-        pytest.param(rows_in_order(["O", "B-GENE", "I-GENE"], ["O"], ["a"]), r"label\(s\) B-GENE I-GENE not in the scheme", id="other labels"),
         pytest.param(rows_in_order(NER_NAMES, ["O"], ["a", "b"]), "row 0: 2 tokens but 1 NER tags", id="lengths"),
         pytest.param(Dataset.from_dict({"tokens": [["a"]], "ner_tags": [[-1]]}, features=ner_feature(NER_NAMES)), "row 0: label id -1 is not one of 0 to 8", id="no label"),
     ],
@@ -299,6 +316,13 @@ def test_parquet_that_cannot_be_understood_is_refused(tmp_path, rows, message):
     with pytest.raises(ValueError, match=message) as caught:
         load_corpus(tmp_path)
     assert str(tmp_path / "train.parquet") in str(caught.value)
+
+
+def test_parquet_with_other_labels_than_the_given_ones_is_refused(tmp_path):
+    write_splits(tmp_path, "{}.parquet".format, rows_in_order(["O", "B-GENE", "I-GENE"], ["O"], ["a"]).to_parquet)
+    with pytest.raises(ValueError, match=r"train\.parquet: label\(s\) B-GENE I-GENE not in the scheme O B-PER"):
+        load_corpus(tmp_path, scheme=CONLL_SCHEME)
+    assert load_corpus(tmp_path)["train"].features["ner_tags"].feature.names == ["O", "B-GENE", "I-GENE"]
 
 
 def test_bad_row_is_named_with_its_own_shard(tmp_path):
@@ -384,5 +408,5 @@ def test_take_gives_the_first_rows_or_all(newswire):
 def test_splits_of_two_corpora_can_be_put_together(newswire, tmp_path):
     # Equal features whatever the source, so datasets' own tools work on them.
     write_splits(tmp_path, "{}.conll".format, lambda path: write_conll(path, TWO))
-    both = concatenate_datasets([newswire["test"], load_corpus(tmp_path)["test"]])
+    both = concatenate_datasets([newswire["test"], load_corpus(tmp_path, scheme=CONLL_SCHEME)["test"]])
     assert len(both) == len(newswire["test"]) + 1

@@ -84,7 +84,7 @@ def test_erratum_15_entity_that_starts_with_i_is_an_error_and_the_file_is_still_
     [
         ("", "the file holds no sentence"),
         ("Nora B-PER\nleft\n", "line 2: 1 column(s) where the file has 2"),
-        ("Nora NNP B-PER\n", "line 1: 3 column(s), need 2"),
+        ("Nora\n", "line 1: 1 column(s), need at least 2"),
         ("Nora 0\n", "line 1: NER label '0' is not O, B-TYPE or I-TYPE; a digit zero"),
         ("Zürich B-LOC\n".encode("latin-1"), "line 1: byte 0xfc is not UTF-8"),
     ],
