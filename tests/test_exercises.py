@@ -1,15 +1,27 @@
 """Each exercise: its solution is right, its cell as the page has it is open, and typical wrong answers are told why."""
 
 import contextlib
+import importlib.util
 import io
+from pathlib import Path
 
+import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from ner_tutorial import exercises
 from ner_tutorial.exercises.engine import OPEN, RIGHT, WRONG, Exercise, judge
 
+ROOT = Path(__file__).resolve().parent.parent
 EVERY = [exercise for chapter in exercises.CHAPTERS for exercise in exercises.exercises_of(chapter)]
 each_exercise = pytest.mark.parametrize("exercise", EVERY, ids=lambda exercise: exercise.number)
+
+
+def load_tool():
+    spec = importlib.util.spec_from_file_location("tools_exercises", ROOT / "tools" / "exercises.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def run_cell(code: str, exercise: Exercise) -> tuple[object, str]:
@@ -70,3 +82,47 @@ def test_the_texts_are_complete_and_fit_a_page(exercise):
         assert all(len(line) <= 88 for line in code.splitlines())
     for line in exercise.statement.splitlines():
         assert len(line) <= 120
+
+
+def test_the_tool_puts_the_section_before_the_recall_questions_and_counts_the_cells(tmp_path):
+    tool = load_tool()
+    last = "## What to remember\n\nWords.\n\n## Recall questions\n\n**1.** Why?\n\n## What next\n\nMore."
+    cells = [new_code_cell("1 + 1", execution_count=1, id="first"), new_markdown_cell(last, id="last")]
+    path = tmp_path / "02_page.ipynb"
+    nbformat.write(new_notebook(cells=cells), path)
+    assert tool.main(["--check", str(path)]) == 1
+    assert tool.main([str(path)]) == 0
+    assert tool.main(["--check", str(path)]) == 0
+    page = nbformat.read(path, as_version=4)
+    nbformat.validate(page)
+    assert page.cells[1].source == "## What to remember\n\nWords."
+    assert page.cells[-1].source.startswith("## Recall questions")
+    assert [cell.id for cell in page.cells[2:-1]] == [cell.id for cell in tool.section(2)]
+    code = [cell for cell in page.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+
+    code[3].source = "answer = 1"
+    nbformat.write(page, path)
+    assert tool.main(["--check", str(path)]) == 1, "a cell that someone changed by hand"
+
+
+def test_the_tool_writes_what_the_cells_print(monkeypatch):
+    monkeypatch.setattr(exercises, "_session", {})
+    space = {}
+    for cell in load_tool().section(3):
+        if cell.cell_type == "code":
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                exec(cell.source, space)
+            assert printed.getvalue() == "".join(output.text for output in cell.outputs)
+
+
+def has_exercises(path: Path) -> bool:
+    return '"exercises-' in path.read_text(encoding="utf-8")
+
+
+PAGES = [path for path in sorted((ROOT / "book").glob("[0-9]*.ipynb")) if has_exercises(path)]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_page_and_package_have_the_same_exercises(path):
+    assert load_tool().main(["--check", str(path)]) == 0, "run tools/exercises.py"

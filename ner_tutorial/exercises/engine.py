@@ -105,7 +105,6 @@ def _unreadable(error: Unreadable, subject: str) -> str:
         "an iterator": " It hands out its entries once and then is empty: put list(...) around it.",
         "a class": " Hand over a value, not the class that makes it.",
         "a function": " This exercise asks for the value: call the function, or type the result.",
-        "a coroutine": " Write the function with def, not with async def.",
     }
     return f"{subject} {what}, which cannot be compared.{advice.get(what, '')}"
 
@@ -137,6 +136,8 @@ def _judge_function(exercise: Exercise, answer) -> tuple[str, list[str]]:
             f"You handed over {in_words(answer)}. This exercise asks for the function itself, without calling it: "
             f'check("{exercise.number}", {name}).'
         ]
+    if inspect.iscoroutinefunction(answer):
+        return WRONG, ["Write the function with def, not with async def: it has to give its answer back at once."]
     count = len(exercise.cases[0].make())
     if not _takes(answer, count):
         return WRONG, [
@@ -190,12 +191,10 @@ def _try_case(exercise: Exercise, function: Callable, each: Case) -> tuple[Any, 
 def _trouble(outcome: Outcome, function: Callable) -> str:
     """Why a call gave back nothing, in words; empty if it did give something back."""
     if not outcome.finished:
-        text = (
-            f"The function was still running after {LIMIT_S:g} seconds, and was stopped. Does its loop come to an end?"
-        )
-        if not outcome.stopped:
-            text += " It could not be stopped, because it waits inside a call; restart the kernel to be rid of it."
-        return text
+        text = f"The function was still running after {LIMIT_S:g} seconds, "
+        if outcome.stopped:
+            return text + "and was stopped. Does its loop come to an end?"
+        return text + "and could not be stopped, because it waits inside a call. Restart the kernel to be rid of it."
     if outcome.error is None:
         return ""
     error = outcome.error
