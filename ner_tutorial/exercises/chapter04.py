@@ -144,10 +144,6 @@ def _last_only(labels, word_ids):
     return _first_only(labels[::-1], word_ids[::-1])[::-1]
 
 
-def _word_zero_is_false(labels, word_ids):
-    return [label if word else IGNORED for label, word in zip(_first_only(labels, word_ids), word_ids, strict=True)]
-
-
 FIRST_PIECE = Exercise(
     number="04.4",
     title="Find the fault: one label for each word",
@@ -189,11 +185,15 @@ def score_labels_of(labels, word_ids):
             "Every piece is still scored (erratum 9). A name of four pieces then counts four times, and the score cannot "
             "be compared with a word-level one.",
         ),
-        Mistake(_last_only, "The last piece of each word is kept. The first one answers for the word."),
         Mistake(
-            _word_zero_is_false,
-            'The first word has lost its label. "if word" is false for the word id 0; write "is not None".',
+            lambda labels, word_ids: [
+                IGNORED if word is None or label == labels[at - 1] else label
+                for at, (label, word) in enumerate(zip(labels, word_ids, strict=True))
+            ],
+            "A piece is dropped if it has the label of the piece before. Later pieces may have another label (I-PER after "
+            "B-PER), and the next word may have the same one. Compare word ids.",
         ),
+        Mistake(_last_only, "The last piece of each word is kept. The first one answers for the word."),
     ),
 )
 
@@ -255,15 +255,9 @@ def decode(scores, gold, names):
 )
 
 
-def _valid(labels, before_o_only=False, any_type=False, start_free=False):
-    previous = "I-*" if start_free else "O"
-    for label in labels:
-        if label.startswith("I-"):
-            wrong = previous == "O" if before_o_only or any_type else previous[2:] not in (label[2:], "*")
-            if wrong:
-                return False
-        previous = label
-    return True
+def _pairs(labels, allowed, first="O"):
+    pairs = zip([first, *labels], labels, strict=False)
+    return all(label[0] != "I" or allowed(before, label) for before, label in pairs)
 
 
 VALID = Exercise(
@@ -293,18 +287,15 @@ def is_valid(labels):
     ),
     mistakes=(
         Mistake(
-            lambda labels: _valid(labels, any_type=True),
+            lambda labels: _pairs(labels, lambda before, label: before != "O"),
             "An I- after another type is let through. In B-PER I-LOC the I-LOC continues nothing.",
         ),
         Mistake(
-            lambda labels: _valid(labels, start_free=True),
+            lambda labels: _pairs(labels, lambda before, label: before[2:] == label[2:], first=(labels or ["O"])[0]),
             "An I- at the start of the sentence is let through. Nothing comes before it that it could continue.",
         ),
         Mistake(
-            lambda labels: all(
-                label[:2] != "I-" or before == "B-" + label[2:]
-                for before, label in zip(["O", *labels[:-1]], labels, strict=True)
-            ),
+            lambda labels: _pairs(labels, lambda before, label: before == "B-" + label[2:]),
             "An I- after another I- of its type is refused. A mention of three words is B-X I-X I-X.",
         ),
     ),

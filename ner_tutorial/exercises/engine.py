@@ -7,6 +7,7 @@ errs in the same way. An answer that gives what they give is told so by name.
 
 import copy
 import inspect
+import textwrap
 import traceback
 import types
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from ner_tutorial.exercises.values import Unreadable, difference, in_words, plai
 
 LIMIT_S = 5.0
 """How long one call of a reader's function may take."""
+_WIDTH = 92
+_DATA = ("Input:    ", "Came out: ", "Expected: ", "Your answer: ")  # lines that show values, and are not wrapped
 RIGHT, WRONG, OPEN = "right", "not yet", "not answered yet"
 
 
@@ -95,6 +98,7 @@ def judge(exercise: Exercise, answer) -> Verdict:
         kind = type(error).__name__
         state, lines = WRONG, [f"Your answer cannot be read: looking at it raises {kind}. It is {in_words(answer)}."]
     head = f"{exercise.number}: {state}"
+    lines = [line if line.startswith(_DATA) else textwrap.fill(line, _WIDTH) for line in lines]
     return Verdict(state, "\n".join([head if state == OPEN else head + ".", *lines]))
 
 

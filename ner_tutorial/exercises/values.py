@@ -78,9 +78,9 @@ def show(value, width: int = 150) -> str:
 
 
 def difference(given, expected, tolerance: float) -> str | None:
-    """``None`` if two plain values are equal; otherwise one sentence on the first difference.
+    """``None`` if two plain values are equal; otherwise one or two sentences on the first difference.
 
-    The sentence tells what the reader's value has, never what it should have.
+    They tell what the reader's value has, never what it should have.
     """
     if isinstance(expected, dict):
         return _difference_of_dicts(given, expected, tolerance)
@@ -97,6 +97,16 @@ def difference(given, expected, tolerance: float) -> str | None:
     return None if given == expected else f"It is {show(given)}."
 
 
+def _inside(place: str, inner: str) -> str:
+    """The sentence on a difference, with the place where it is: the outermost list or dictionary comes first."""
+    start = "Look at "
+    return (
+        f"{start}{place}, and there at {inner.removeprefix(start)}"
+        if inner.startswith(start)
+        else f"{start}{place}. {inner}"
+    )
+
+
 def _difference_of_lists(given, expected: list, tolerance: float) -> str | None:
     if isinstance(given, set):
         return "It is a set, which has no order and holds everything once; the order counts here, so make it a list."
@@ -105,10 +115,11 @@ def _difference_of_lists(given, expected: list, tolerance: float) -> str | None:
     for position, (one, other) in enumerate(zip(given, expected, strict=False)):
         inner = difference(one, other, tolerance)
         if inner:
-            return f"Look at entry {position}, counted from 0. {inner}"
+            return _inside(f"entry {position}", inner)
     if len(given) != len(expected):
         much = "too few" if len(given) < len(expected) else "too many"
-        return f"It has {len(given)} entries, which is {much}; those that are in place are right."
+        count = f"{len(given)} {'entry' if len(given) == 1 else 'entries'}"
+        return f"It has {count}, which is {much}; what both have in common is right."
     return None
 
 
@@ -120,6 +131,6 @@ def _difference_of_dicts(given, expected: dict, tolerance: float) -> str | None:
             return f"The key {key!r} is missing."
         inner = difference(given[key], value, tolerance)
         if inner:
-            return f"Look at the key {key!r}. {inner}"
+            return _inside(f"the key {key!r}", inner)
     extra = [key for key in given if key not in expected]
     return f"The key {extra[0]!r} should not be there." if extra else None
