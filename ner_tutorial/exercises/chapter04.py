@@ -121,13 +121,11 @@ def score(gold, predicted):
         ),
         Mistake(
             lambda gold, predicted: _prf(gold, predicted, mean="arithmetic"),
-            "F1 is the harmonic mean of the two, 2PR / (P + R). This is the arithmetic mean, which stays high when one of "
-            "them is low.",
+            "This is the arithmetic mean, which stays high when one of the two is low. F1 is the harmonic one, 2PR / (P + R).",
         ),
         Mistake(
             _jaccard,
-            "The right ones are divided by all entities of both sets. Precision divides by the predicted ones, recall by "
-            "the gold ones.",
+            "All entities of both sets are the divisor. Precision divides by the predicted ones, recall by the gold ones.",
         ),
     ),
 )
@@ -182,16 +180,14 @@ def score_labels_of(labels, word_ids):
             lambda labels, word_ids: [
                 IGNORED if word is None else label for label, word in zip(labels, word_ids, strict=True)
             ],
-            "Every piece is still scored (erratum 9). A name of four pieces then counts four times, and the score cannot "
-            "be compared with a word-level one.",
+            "Every piece is still scored (erratum 9): a name of four pieces counts four times.",
         ),
         Mistake(
             lambda labels, word_ids: [
                 IGNORED if word is None or label == labels[at - 1] else label
                 for at, (label, word) in enumerate(zip(labels, word_ids, strict=True))
             ],
-            "A piece is dropped if it has the label of the piece before. Later pieces may have another label (I-PER after "
-            "B-PER), and the next word may have the same one. Compare word ids.",
+            "A piece is dropped if it has the label of the piece before. Another word may have that too: compare word ids.",
         ),
         Mistake(_last_only, "The last piece of each word is kept. The first one answers for the word."),
     ),
