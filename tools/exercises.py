@@ -22,8 +22,9 @@ from ner_tutorial.exercises.engine import OPEN, Exercise  # noqa: E402
 INTRODUCTION = """\
 ## Exercises
 
-Change the cell below an exercise and run it: `check` tries your answer on hidden cases and says what it finds. A hint
-and the solution are below each cell."""
+Change the cell of an exercise and run it: `check` looks at your answer, tries a function on hidden cases, and says what
+it finds. A hint and the solution are below each cell. Where it names an error by its number, it means
+[the list of errors](appendix_errata.ipynb)."""
 
 
 def closed(summary: str, text: str) -> str:

@@ -1,6 +1,7 @@
 """Exercises of chapter 1: labels, spans, schemes and baselines."""
 
 from collections import Counter
+from itertools import pairwise
 
 from ner_tutorial.exercises.engine import Exercise, Mistake, case, stub
 
@@ -54,7 +55,7 @@ I-PER I-PER O I-LOC O I-PER B-PER I-PER
     mistakes=(
         Mistake(
             1,
-            "You counted the B- labels. That is right for IOB2; in IOB1 most mentions start with I- (erratum 15).",
+            "You counted the B- labels. That is right for IOB2; in IOB1 most mentions start with I- (error 15).",
         ),
         Mistake(
             3, "You joined words 5 to 7 into one mention. The B-PER at word 6 says that a second person starts there."
@@ -232,4 +233,54 @@ def most_frequent_types(pairs):
     ),
 )
 
-EXERCISES = (SPANS, IOB1, UNSEEN, CONVERT, DICTIONARY)
+
+def _neighbours(rows, any_type=False):
+    pairs = [pair for row in rows for pair in pairwise(row)]
+    return sum(after[:2] == "B-" and before != "O" and (any_type or before[2:] == after[2:]) for before, after in pairs)
+
+
+SIDE_BY_SIDE = Exercise(
+    number="01.6",
+    title="Where B- decides",
+    statement="""\
+Write `side_by_side(rows)`. `rows` has the IOB2 labels of several sentences, one list for each. Count the places where a
+mention starts directly after another mention **of the same type**: only there does `B-` say something that `I-` would
+not. When it is right, count them in the corpus: `side_by_side(label_names(corpus["train"]))`.""",
+    start=stub("side_by_side(rows)"),
+    solution="""\
+from itertools import pairwise
+
+
+def side_by_side(rows):
+    places = 0
+    for row in rows:
+        for before, label in pairwise(row):
+            places += label.startswith("B-") and before[2:] == label[2:]
+    return places""",
+    hint="Look at each label together with the one before it, inside one sentence. O has no type, so O[2:] is empty.",
+    name="side_by_side",
+    cases=(
+        case([["B-PER", "B-PER", "O"]], expected=1),
+        case([["B-PER", "I-PER", "B-PER", "I-PER", "B-LOC"]], expected=1),
+        case([["B-LOC", "O", "B-LOC"], ["B-ORG", "B-ORG", "B-ORG"]], expected=2),
+        case([["O", "B-PER"], ["B-PER", "O"]], expected=0),
+        case([[], ["O"]], expected=0),
+    ),
+    mistakes=(
+        Mistake(
+            lambda rows: _neighbours(rows, any_type=True),
+            "Neighbours of different types are counted too. There the type tells the two mentions apart, with or without B-.",
+        ),
+        Mistake(
+            lambda rows: _neighbours([[label for row in rows for label in row]]),
+            "The sentences were joined, so a mention at the end of one and a mention at the start of the next count as "
+            "neighbours. No mention crosses the end of a sentence.",
+        ),
+        Mistake(
+            lambda rows: sum(label.startswith("B-") for row in rows for label in row),
+            "Every B- is counted. That is the number of mentions.",
+        ),
+    ),
+)
+
+EXERCISES = (SPANS, IOB1, UNSEEN, CONVERT, DICTIONARY, SIDE_BY_SIDE)

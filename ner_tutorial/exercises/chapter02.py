@@ -55,7 +55,7 @@ Which label ids do the eight tokens get for training, if every piece is labelled
     mistakes=(
         Mistake(
             [-100, 3, 3, 0, 5, 5, 5, -100],
-            "You copied B- to every piece, so one organisation became two and one place three (erratum 11). "
+            "You copied B- to every piece, so one organisation became two and one place three (error 11). "
             "Later pieces get I-.",
         ),
         Mistake(
@@ -135,14 +135,14 @@ def align(labels, word_ids, continuation):
     mistakes=(
         Mistake(
             lambda labels, word_ids, continuation: _align(labels, word_ids, continuation, later=lambda label: label),
-            "It looks like a copy of the word's label on every piece: one name becomes several (erratum 11). A later "
+            "It looks like a copy of the word's label on every piece: one name becomes several (error 11). A later "
             "piece of the same word gets continuation[label].",
         ),
         Mistake(
             lambda labels, word_ids, continuation: _align(
                 labels, word_ids, continuation, later=lambda label: label + 1 if label % 2 else label
             ),
-            'It looks like the shortcut "an odd id means B" (erratum 3), which holds for one order of the ids only. '
+            'It looks like the shortcut "an odd id means B" (error 3), which holds for one order of the ids only. '
             "Take the id from continuation.",
         ),
         Mistake(
@@ -182,12 +182,12 @@ def continuation_table(names):
     mistakes=(
         Mistake(
             lambda names: [i + 1 if i % 2 else i for i in range(len(names))],
-            'This is the shortcut "an odd id means B" (erratum 3). Here the ids have another order, so B-LOC continues '
+            'This is the shortcut "an odd id means B" (error 3). Here the ids have another order, so B-LOC continues '
             "as another type.",
         ),
         Mistake(
             lambda names: list(range(len(names))),
-            "Every label continues as itself, so B- is copied into the word (erratum 11). B-X continues as I-X.",
+            "Every label continues as itself, so B- is copied into the word (error 11). B-X continues as I-X.",
         ),
         Mistake(
             lambda names: [name if name == "O" else "I-" + name[2:] for name in names],
@@ -246,7 +246,7 @@ def labels_of_words(word_ids, names, count):
     mistakes=(
         Mistake(
             _in_order,
-            "The answers come in order, as if every word had a token (erratum 8). One word gave none, and every "
+            "The answers come in order, as if every word had a token (error 8). One word gave none, and every "
             "label behind it belongs to the wrong word.",
         ),
         Mistake(

@@ -64,7 +64,7 @@ answer = (1.0, 0.67)""",
             "This is the strict recall. The precision is 1, because strict mode does not see the malformed entity.",
         ),
         Mistake(
-            (1.0, 1.0), "Strict mode reads no entity that starts with I-, so it does not find the place (erratum 10)."
+            (1.0, 1.0), "Strict mode reads no entity that starts with I-, so it does not find the place (error 10)."
         ),
     ),
 )
@@ -116,7 +116,7 @@ def score(gold, predicted):
     mistakes=(
         Mistake(
             lambda gold, predicted: _prf(gold, predicted, swap=True),
-            "Precision and recall have changed places (erratum 1). F1 stays the same, so it does not show. With one gold "
+            "Precision and recall have changed places (error 1). F1 stays the same, so it does not show. With one gold "
             "and two predicted entities, one of them right, precision is 0.5.",
         ),
         Mistake(
@@ -180,7 +180,7 @@ def score_labels_of(labels, word_ids):
             lambda labels, word_ids: [
                 IGNORED if word is None else label for label, word in zip(labels, word_ids, strict=True)
             ],
-            "Every piece is still scored (erratum 9): a name of four pieces counts four times.",
+            "Every piece is still scored (error 9): a name of four pieces counts four times.",
         ),
         Mistake(
             lambda labels, word_ids: [

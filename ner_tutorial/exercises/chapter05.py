@@ -105,7 +105,7 @@ def two_heads(make_head, set_seed):
     mistakes=(
         Mistake(
             _seed_after,
-            "The seed is set after the heads were drawn, so it decides nothing about them (erratum 6).",
+            "The seed is set after the heads were drawn, so it decides nothing about them (error 6).",
         ),
         Mistake(
             _seed_once,
@@ -148,7 +148,7 @@ def best_epoch(history):
     mistakes=(
         Mistake(
             lambda history: history[-1]["epoch"],
-            "This is always the last epoch. It is not the best one by rule (erratum 14).",
+            "This is always the last epoch. It is not the best one by rule (error 14).",
         ),
         Mistake(
             lambda history: min(history, key=lambda row: row["eval_loss"])["epoch"],
@@ -181,7 +181,7 @@ ORDER = Exercise(
     number="05.5",
     title="Put predictions back in order",
     statement="""\
-Predictions came back grouped by length (erratum 17). `order[k]` is the number of the row that answer `k` belongs to.
+Predictions came back grouped by length (error 17). `order[k]` is the number of the row that answer `k` belongs to.
 Write `in_order(order, answers)`: it returns the answers in the order of the rows.""",
     start=stub("in_order(order, answers)"),
     solution="""\
@@ -207,7 +207,7 @@ def in_order(order, answers):
         ),
         Mistake(
             lambda order, answers: list(answers),
-            "The answers are as they came, so most belong to another row (erratum 17).",
+            "The answers are as they came, so most belong to another row (error 17).",
         ),
         Mistake(
             lambda order, answers: sorted(answers),

@@ -62,7 +62,7 @@ answer = (128, 100)""",
             (112, 100),
             "Seven batches cannot be shared evenly by two processes. Accelerate repeats sentences until each has four.",
         ),
-        Mistake((100, 100), "gather keeps the sentences that were repeated to even out the processes (erratum 4)."),
+        Mistake((100, 100), "gather keeps the sentences that were repeated to even out the processes (error 4)."),
         Mistake(
             (100, 128), "The two have changed places. gather_for_metrics is the one that drops the repeated sentences."
         ),
@@ -224,7 +224,7 @@ def which_is_recall(scores, gold):
     mistakes=(
         Mistake(
             lambda scores, gold: "recall",
-            "This trusts the name. In the first case the two had changed places (erratum 1), and the arithmetic shows it.",
+            "This trusts the name. In the first case the two had changed places (error 1), and the arithmetic shows it.",
         ),
         Mistake(
             lambda scores, gold: max(scores, key=scores.get),

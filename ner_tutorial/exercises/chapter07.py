@@ -1,4 +1,4 @@
-"""Exercises of chapter 7: characters, aggregation, plain values, spans, and windows."""
+"""Exercises of chapter 7: characters, aggregation, plain values, offsets at work, and windows."""
 
 import json
 
@@ -134,67 +134,69 @@ def to_json(entities):
 )
 
 
-def _spans(labels, places, keep_stray=True, split_on_b=True, match_type=True):
-    spans, open_type = [], ""
-    for label, (start, end) in zip(labels, places, strict=True):
-        prefix, _, kind = label.partition("-")
-        continues = (prefix == "I" or not split_on_b) and (kind == open_type or (not match_type and open_type))
-        if kind and continues:
-            spans[-1] = (spans[-1][0], spans[-1][1], end)
-        elif kind and (prefix == "B" or keep_stray):
-            spans.append((kind, start, end))
-        else:
-            kind = ""
-        open_type = open_type if kind and continues else kind
-    return spans
+def _hide(text, spans, kinds=("PER",)):
+    for kind, start, end in reversed(spans):
+        if kind in kinds:
+            text = text[:start] + "[NAME]" + text[end:]
+    return text
 
 
-PLACES = [(0, 4), (5, 9), (10, 13), (14, 20)]
+def _from_the_front(text, spans):
+    for kind, start, end in spans:
+        if kind == "PER":
+            text = text[:start] + "[NAME]" + text[end:]
+    return text
 
-SPANS = Exercise(
+
+def _by_replace(text, spans):
+    for name in {text[start:end] for kind, start, end in spans if kind == "PER"}:
+        text = text.replace(name, "[NAME]")
+    return text
+
+
+HIDE = Exercise(
     number="07.4",
-    title="From words to spans",
+    title="Hide the persons",
     statement="""\
-Write `spans_of_words(labels, places)`. Each word has a label and a pair (first character, one past its last). Return
-a list of (type, start, end) in characters. `B-X` opens a span, `I-X` makes an open span of type `X` longer, and an
-`I-X` that has no open span of its type opens one.""",
-    start=stub("spans_of_words(labels, places)"),
+Write `hide_people(text, spans)`. `spans` lists (type, first character, one past the last) in the order of the text.
+Return the text with `[NAME]` in place of each span of type `PER`, and everything else as it was. When it is right, try
+it with your model: `hide_people(text, [(s.type, s.start, s.end) for s in tagger(text)])`. The model misses people, so
+do not rely on such a function to protect anyone.""",
+    start=stub("hide_people(text, spans)"),
     solution="""\
-def spans_of_words(labels, places):
-    spans, open_type = [], ""
-    for label, (start, end) in zip(labels, places, strict=True):
-        prefix, _, kind = label.partition("-")  # O has no kind
-        if kind and prefix == "I" and kind == open_type:
-            spans[-1] = (kind, spans[-1][1], end)
-        elif kind:
-            spans.append((kind, start, end))
-        open_type = kind
-    return spans""",
-    hint="Keep the type of the span that is open, and an empty text while none is.",
-    name="spans_of_words",
+def hide_people(text, spans):
+    # From the end, so that the offsets still to be used stay valid.
+    for kind, start, end in reversed(spans):
+        if kind == "PER":
+            text = text[:start] + "[NAME]" + text[end:]
+    return text""",
+    hint="After the first replacement the text has another length. For which spans do the offsets still fit?",
+    name="hide_people",
     cases=(
-        case(["B-PER", "I-PER", "O", "B-LOC"], PLACES, expected=[("PER", 0, 9), ("LOC", 14, 20)]),
-        case(["B-PER", "B-PER", "O", "O"], PLACES, expected=[("PER", 0, 4), ("PER", 5, 9)]),
-        case(["O", "I-LOC", "I-LOC", "O"], PLACES, expected=[("LOC", 5, 13)]),
-        case(["B-PER", "I-ORG", "O", "I-ORG"], PLACES, expected=[("PER", 0, 4), ("ORG", 5, 9), ("ORG", 14, 20)]),
-        case([], [], expected=[]),
+        case("Ana left.", [("PER", 0, 3)], expected="[NAME] left."),
+        case("Ana met Jonas Holm.", [("PER", 0, 3), ("PER", 8, 18)], expected="[NAME] met [NAME]."),
+        case(
+            "Lima saw Ana in Lima.",
+            [("PER", 0, 4), ("PER", 9, 12), ("LOC", 16, 20)],
+            expected="[NAME] saw [NAME] in Lima.",
+        ),
+        case("Rain in Oslo.", [("LOC", 8, 12)], expected="Rain in Oslo."),
+        case("No names.", [], expected="No names."),
     ),
     mistakes=(
         Mistake(
-            lambda labels, places: _spans(labels, places, keep_stray=False),
-            "An I- without an open span is lost here. It should open one: a reader would rather see the mention.",
+            _from_the_front,
+            "The first replacement is right, and the second is in the wrong place: the text has another length by then, "
+            "and the offsets belong to the old one.",
         ),
         Mistake(
-            lambda labels, places: _spans(labels, places, split_on_b=False),
-            "Two neighbours of one type became one span. B- always opens a new one.",
+            _by_replace,
+            "Every place where the same characters occur was replaced, also where they name no person. The offsets say "
+            "which occurrence is meant.",
         ),
         Mistake(
-            lambda labels, places: _spans(labels, places, match_type=False),
-            "An I- of another type makes the open span longer. It only continues a span of its own type.",
-        ),
-        Mistake(
-            lambda labels, places: [(kind, start, end - 1) for kind, start, end in _spans(labels, places)],
-            "The end is the last character. It should be one past it, as in the places of the words.",
+            lambda text, spans: _hide(text, spans, kinds=("PER", "LOC", "ORG", "MISC")),
+            "Other types are hidden as well. Only spans of type PER are persons.",
         ),
     ),
 )
@@ -248,7 +250,7 @@ def windows(count, size, stride):
         ),
         Mistake(
             lambda count, size, stride: [(0, min(size, count))],
-            "There is only one window: the end of the text is cut off without a word (erratum 13).",
+            "There is only one window: the end of the text is cut off without a word (error 13).",
         ),
         Mistake(
             lambda count, size, stride: _windows(count, size, size - stride, extra=True),
@@ -261,4 +263,4 @@ def windows(count, size, stride):
     ),
 )
 
-EXERCISES = (OFFSETS, STRATEGIES, PLAIN, SPANS, WINDOWS)
+EXERCISES = (OFFSETS, STRATEGIES, PLAIN, HIDE, WINDOWS)

@@ -15,7 +15,7 @@ def _kind(gold, predicted, overlaps=_overlaps):
         return "wrong type"
     if any(span[0] == gold[0] for span in near):
         return "wrong boundary"
-    return "both" if near else "missed"
+    return "both wrong" if near else "missed"
 
 
 def _touches(one, other):
@@ -24,12 +24,12 @@ def _touches(one, other):
 
 def _no_both(gold, predicted):
     kind = _kind(gold, predicted)
-    return "missed" if kind == "both" else kind
+    return "missed" if kind == "both wrong" else kind
 
 
 def _type_first(gold, predicted):
     kind = _kind(gold, predicted)
-    return "wrong type" if kind == "both" else kind
+    return "wrong type" if kind == "both wrong" else kind
 
 
 def _missed_or_right(gold, predicted):
@@ -46,7 +46,7 @@ entities of the same sentence. Return
 - `"right"` if the very same entity was predicted;
 - `"wrong type"` if an entity of the same words has another type;
 - `"wrong boundary"` if an entity of the same type shares some of its words, but not exactly the same ones;
-- `"both"` if only entities with another type and other boundaries share words with it;
+- `"both wrong"` if only entities with another type and other boundaries share words with it;
 - `"missed"` if no predicted entity shares a word with it.
 
 If several of these hold, the first one counts.""",
@@ -61,14 +61,14 @@ def kind(gold, predicted):
         return "wrong type"
     if any(span[0] == gold_type for span in near):
         return "wrong boundary"
-    return "both" if near else "missed\"""",
+    return "both wrong" if near else "missed\"""",
     hint="First collect the predicted entities that share a word: each starts before the other one ends.",
     name="kind",
     cases=(
         case(("PER", 0, 2), [("PER", 0, 2), ("LOC", 4, 5)], expected="right"),
         case(("ORG", 3, 5), [("LOC", 3, 5)], expected="wrong type"),
         case(("ORG", 3, 5), [("ORG", 4, 5)], expected="wrong boundary"),
-        case(("ORG", 3, 5), [("LOC", 4, 6)], expected="both"),
+        case(("ORG", 3, 5), [("LOC", 4, 6)], expected="both wrong"),
         case(("ORG", 3, 5), [("ORG", 5, 6)], expected="missed"),
         case(("ORG", 3, 5), [], expected="missed"),
     ),
@@ -84,7 +84,7 @@ def kind(gold, predicted):
         ),
         Mistake(
             _type_first,
-            "The type is wrong here, and so are the boundaries. That is a kind of its own: both.",
+            "The type is wrong here, and so are the boundaries. That is a kind of its own: both wrong.",
         ),
         Mistake(
             _missed_or_right,

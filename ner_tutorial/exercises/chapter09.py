@@ -128,7 +128,7 @@ NAMES = Exercise(
 `label_names(splits)` should return one list of label names for all splits of a corpus: `O` first, and then for each
 type, in alphabetical order, `B-X` and `I-X`. `splits` maps the name of a split to all its labels. A small split may
 lack a type, and no word of a corpus may need `I-X`; the list has both labels of each type all the same. This version
-numbers the labels of validation otherwise than a corpus needs (erratum 19). Repair it.""",
+numbers the labels of validation otherwise than a corpus needs (error 19). Repair it.""",
     start="""\
 def label_names(splits):
     return sorted(set(splits["validation"]))""",
@@ -164,7 +164,7 @@ def label_names(splits):
         ),
         Mistake(
             lambda splits: _names({"validation": splits["validation"]}),
-            "Only validation is looked at. A type that it lacks is missing, and all ids behind it shift (erratum 19).",
+            "Only validation is looked at. A type that it lacks is missing, and all ids behind it shift (error 19).",
         ),
         Mistake(
             lambda splits: _names(splits, order=lambda kinds: sorted(kinds, reverse=True)),
