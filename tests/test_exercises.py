@@ -3,6 +3,8 @@
 import contextlib
 import importlib.util
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -82,6 +84,18 @@ def test_the_texts_are_complete_and_fit_a_page(exercise):
         assert all(len(line) <= 88 for line in code.splitlines())
     for line in exercise.statement.splitlines():
         assert len(line) <= 120
+
+
+def test_the_code_of_cells_and_solutions_is_written_as_the_book_writes_code(tmp_path):
+    (tmp_path / "ruff.toml").write_text((ROOT / "book" / "ruff.toml").read_text().replace("../", f"{ROOT}/"))
+    for exercise in EVERY:
+        for kind in ("start", "solution"):
+            code = exercise.cell(getattr(exercise, kind)) + "\n"
+            (tmp_path / f"{kind}_{exercise.number.replace('.', '_')}.py").write_text(code, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "format", "--diff", str(tmp_path)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_tool_puts_the_section_before_the_recall_questions_and_counts_the_cells(tmp_path):
