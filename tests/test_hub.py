@@ -37,13 +37,13 @@ class Keep(logging.Handler):
         warnings.append(record.getMessage())
 logging.getLogger("ner_tutorial").addHandler(Keep())
 from ner_tutorial import *
-from ner_tutorial.encoders import _hub_folder
+from ner_tutorial.hub.download import downloaded_model
 out = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 for line in sys.stdin:
     space = dict(globals())
     warnings.clear()
-    _hub_folder.cache_clear()
+    downloaded_model.cache_clear()
     try:
         exec(json.loads(line), space)
         found = {"answer": space.get("answer")}
@@ -364,11 +364,11 @@ def test_without_a_network_full_fails_soon_and_names_the_ways_out(tmp_path):
 
 
 def test_a_hub_that_never_answers_is_given_up():
-    from ner_tutorial.hub.download import in_time
+    from ner_tutorial.hub.download import answer_within_limit
 
     started = time.perf_counter()
     with pytest.raises(TimeoutError, match=r"no answer within 0\.2 seconds"):
-        in_time(lambda: time.sleep(3), 0.2)
+        answer_within_limit(lambda: time.sleep(3), 0.2)
     assert time.perf_counter() - started < 2
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ner_tutorial.files import write_text
-from ner_tutorial.hub.download import ANSWER_WITHIN, HubUnreachable, explain, in_time, status_of
+from ner_tutorial.hub.download import ANSWER_WITHIN, HubUnreachable, answer_within_limit, explain, status_of
 from ner_tutorial.profiles import Profile, get_profile
 from ner_tutorial.training.run_folder import RUN_FILE
 
@@ -256,7 +256,7 @@ def push_model(
         )
     api = HfApi(token=token)
     try:
-        in_time(api.whoami, 2 * ANSWER_WITHIN)
+        answer_within_limit(api.whoami, 2 * ANSWER_WITHIN)
     except Exception as error:  # unrelated classes, some of the HTTP client's own
         if status_of(error) in (401, 403):
             raise PermissionError("nothing was uploaded: the Hub does not accept the token; make a new one") from None
