@@ -144,12 +144,8 @@ def check_labels(folder: Path, config: dict) -> None:
         raise ValueError(f"{folder} is not an NER model of this kind: {error}") from None
 
 
-def check_finished(folder: Path) -> None:
-    """Raise an error unless ``folder`` is a finished NER model: configuration, labels, weights or export, tokenizer.
-
-    Raises:
-        FileNotFoundError, ValueError: a file is missing or wrong; the message names it.
-    """
+def require_finished(folder: Path) -> None:
+    """Raise ``FileNotFoundError`` unless ``folder`` has the configuration and the weights of a trained model."""
     if not folder.is_dir():
         raise FileNotFoundError(
             f"no model folder at {folder}; train one: python -m ner_tutorial train --output {folder}"
@@ -162,17 +158,27 @@ def check_finished(folder: Path) -> None:
             else "name a trained model's folder"
         )
         raise FileNotFoundError(f"{folder} holds no finished model ({CONFIG} is missing); {hint}")
+    weights = weight_files(folder)
+    if not weights:
+        raise FileNotFoundError(f"{folder} holds no finished model ({WEIGHTS} is missing)")
+    if weights[0].suffix != ".safetensors":
+        raise FileNotFoundError(
+            f"{folder} holds no finished model ({WEIGHTS} is missing); {weights[0].name} is not read, because such a file can "
+            "run code: load it with Transformers where you trust it, and save it again with save_pretrained"
+        )
+
+
+def check_finished(folder: Path) -> None:
+    """Raise an error unless ``folder`` is a finished NER model: configuration, labels, weights or export, tokenizer.
+
+    Raises:
+        FileNotFoundError, ValueError: a file is missing or wrong; the message names it.
+    """
+    exported = (folder / EXPORTED).is_file()
+    if not exported:
+        require_finished(folder)
     config = read_config(folder)
-    if not (folder / EXPORTED).is_file():
-        files = weight_files(folder)
-        if not files or files[0].suffix != ".safetensors":
-            pickled = (
-                f"; {files[0].name} is not read, because such a file can run code: load it with Transformers and save it "
-                "again with save_pretrained"
-                if files
-                else ""
-            )
-            raise FileNotFoundError(f"{folder} holds no finished model ({WEIGHTS} is missing){pickled}")
+    if not exported:
         check_weights(folder)
     check_labels(folder, config)
     check_tokenizer_files(folder)
