@@ -3,27 +3,13 @@
 import json
 import logging
 import sys
-from pathlib import Path
 
 import click
 
-EXPECTED = (FileNotFoundError, FileExistsError, ValueError, OSError, ModuleNotFoundError)
+from ner_tutorial.console import FolderPath, Program, json_line, line_blocks, printable
 
 
-class _Group(click.Group):
-    """Commands whose expected errors are one line on standard error, without a traceback."""
-
-    def invoke(self, context):
-        logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
-        try:
-            return super().invoke(context)
-        except EXPECTED as error:
-            if isinstance(error, BrokenPipeError):
-                raise
-            raise click.ClickException(str(error)) from error
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100})
+@click.group(cls=Program, context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100})
 @click.version_option(package_name="ner-tutorial")
 def main():
     """Fine-tune a transformer for named entity recognition, score it, and use it on text.
@@ -32,6 +18,7 @@ def main():
     laptop) or "full" (BERT on CoNLL-2003, for a GPU). Choose with the environment variable
     NER_TUTORIAL_PROFILE.
     """
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
 
 
 _corpus = click.option(
@@ -59,9 +46,7 @@ def _load(corpus: str | None, convert_iob1: bool):
     help='The encoder to start from: "minilm" (installed with this program), a model folder, or a name on the Hub.  '
     "[default: the profile's]",
 )
-@click.option(
-    "--output", required=True, metavar="DIR", type=click.Path(path_type=Path), help="A new folder for the run."
-)
+@click.option("--output", required=True, metavar="DIR", type=FolderPath(), help="A new folder for the run.")
 @click.option("--loop", type=click.Choice(["trainer", "accelerate"]), default="accelerate", show_default=True,
               help="Which training loop: Transformers' Trainer (chapter 5) or the one by hand (chapter 6).")  # fmt: skip
 @click.option(
@@ -130,58 +115,60 @@ def train(
     click.echo(f"best epoch {result.best_epoch}; test F1 {result.test.f1:.4f} (words, lenient); model in {output}")
 
 
+_model = click.option("--model", required=True, metavar="DIR", type=FolderPath(), help="The folder of a trained model.")
+
+
+def _precision(default: str | None, described: str):
+    """The option ``--precision`` of the commands that use a model."""
+    help_text = f"Number format of the weights; no is float32.  [default: {described}]"
+    return click.option("--precision", type=click.Choice(["bf16", "fp16", "no"]), default=default, help=help_text)
+
+
 @main.command()
-@click.option(
-    "--model", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The folder of a trained model."
-)
+@_model
 @_corpus
 @click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True,
               help="Which part of the corpus to score.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Count only well-formed IOB2 entities.")
+@_precision("no", "no, so that this prints what metrics.json says")
 @_iob1
-def evaluate(model, corpus, split, strict, convert_iob1):
+def evaluate(model, corpus, split, strict, precision, convert_iob1):
     """Score a model on a split and print the scores as JSON.
 
     Scores are word level: precision, recall, f1, accuracy, number (of gold entities), and the same per type.
     """
     from ner_tutorial import get_profile, load_tagger, score_labels
 
-    profile = get_profile()
-    # Training scores with float32 weights: with the same, this prints what metrics.json says.
-    tagger = load_tagger(model, precision="no")
-    found = tagger.evaluate(_load(corpus, convert_iob1)[split], batch_size=profile.eval_batch_size)
-    scores = score_labels(found.references, found.predictions, strict=True) if strict else found.scores
-    click.echo(json.dumps({**scores.to_dict(), "loss": found.loss}, indent=2))
+    tagger = load_tagger(model, precision=precision)
+    result = tagger.evaluate(_load(corpus, convert_iob1)[split], batch_size=get_profile().eval_batch_size)
+    scores = score_labels(result.references, result.predictions, strict=True) if strict else result.scores
+    click.echo(json.dumps({**scores.to_dict(), "loss": result.loss}, indent=2))
 
 
 @main.command()
-@click.option(
-    "--model", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The folder of a trained model."
-)
-@click.argument("file", type=click.File("r", encoding="utf-8-sig"), default="-")
+@_model
+@click.argument("file", type=click.File("rb"), default="-")
 @click.option("--aggregation", type=click.Choice(["simple", "first", "average", "max"]), default="first", show_default=True,
               help="How the labels of a word's pieces become one (chapter 7).")  # fmt: skip
-def predict(model, file, aggregation):
+@_precision(None, "what the machine is fast in")
+def predict(model, file, aggregation, precision):
     """Find the entities in text: one sentence a line in, one JSON object a line out.
 
-    Reads FILE, or standard input. Each object has "text" and "entities", and each entity type, text, start,
-    end and score. An empty line gives an object without entities.
+    Reads FILE, or standard input, as UTF-8, and answers while it reads. Each object has "text" and "entities", and each
+    entity type, text, start, end and score. An empty line gives an object without entities.
     """
     from ner_tutorial import load_tagger
 
-    tagger = load_tagger(model, aggregation)
-    try:
-        lines = [line.rstrip("\n") for line in file]
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{file.name} is not UTF-8 ({error.reason} at byte {error.start}); convert it with iconv"
-        ) from None
-    for text, entities in zip(lines, tagger.predict(lines), strict=True):
-        click.echo(json.dumps({"text": text, "entities": [span.to_dict() for span in entities]}, ensure_ascii=False))
+    tagger = load_tagger(model, aggregation, precision=precision)
+    name = getattr(file, "name", "<stdin>")
+    for lines in line_blocks(file, "standard input" if name == "<stdin>" else name):
+        for text, entities in zip(lines, tagger.predict(lines), strict=True):
+            answer = {"text": text, "entities": [span.to_dict() for span in entities]}
+            click.echo(json_line(answer))
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=FolderPath())
 @click.option("--long", "long_sentence", type=click.IntRange(min=1), default=100, show_default=True,
               help="Report sentences of more words than this.")  # fmt: skip
 @click.option(
@@ -195,7 +182,7 @@ def lint(folder, long_sentence, at_most):
     from ner_tutorial.lint import lint_folder
 
     report = lint_folder(folder, long_sentence=long_sentence, at_most=at_most)
-    click.echo(str(report))
+    click.echo(printable(str(report)))
     if report.errors:
         raise SystemExit(1)
 

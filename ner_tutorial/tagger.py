@@ -152,7 +152,7 @@ def load_tagger(
     precision: str | None = None,
     decoding: str = "viterbi",
 ) -> Tagger:
-    """Load a fine-tuned model for use on text.
+    """Load a fine-tuned model for use on text. The folder is used whole or not at all: nothing is filled in.
 
     Args:
         model_dir: a folder that training or ``export_onnx`` wrote.
@@ -160,45 +160,65 @@ def load_tagger(
             ``max`` (compared in chapter 7). ``first`` gives a word the label of its first piece, as training does.
         stride: tokens that two windows of a long text share; default, a quarter of the window.
         precision: the number format of the weights, ``bf16``, ``fp16`` or ``no`` (float32); default, what the machine
-            is fast in.
+            is fast in, or float32 where the model cannot compute in that.
         decoding: how the words' scores become labels with the strategy ``first``: ``viterbi`` takes the best sequence
             that IOB2 allows, ``greedy`` each word's best label.
 
     Raises:
-        FileNotFoundError: there is no such folder, or it holds no model.
-        ValueError: the model has no NER labels, or its weights are damaged.
+        FileNotFoundError: there is no such folder, or a file of the model or its tokenizer is missing.
+        ValueError: a file is damaged or does not belong to the others; the model has no NER labels; or it cannot compute
+            in ``precision``.
     """
-    from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModelForTokenClassification
+    from ner_tutorial.encoders import load_tokenizer
+    from ner_tutorial.model_folder import check_finished
 
-    from ner_tutorial.encoders import load_tokenizer, quiet_loading
-    from ner_tutorial.fast.precision import detect_hardware
-
-    folder = Path(model_dir)
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"no model folder at {model_dir}; train one: python -m ner_tutorial train --output {model_dir}"
-        )
-    exported = folder / "model.onnx"
-    if not (folder / "config.json").is_file() or not (exported.is_file() or list(folder.glob("*.safetensors"))):
-        raise FileNotFoundError(
-            f"{model_dir} holds no finished model (config.json and model.safetensors); has the training ended?"
-        )
-    hardware = detect_hardware(precision)
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "no": torch.float32}[hardware.precision]
+    if not str(model_dir).strip():
+        raise ValueError("the name of the model folder is empty; is a variable of the shell unset?")
+    folder = Path(model_dir).expanduser()
+    check_finished(folder)
     tokenizer = load_tokenizer(folder)
+    model = _exported_model(folder) if (folder / "model.onnx").is_file() else _trained_model(folder, precision)
+    return Tagger(model.eval(), tokenizer, aggregation_strategy, stride, decoding)
+
+
+def _trained_model(folder: Path, precision: str | None):
+    """The model with its weights in a number format that it can compute in."""
+    from ner_tutorial.encoders import quiet_loading, runs_in
+    from ner_tutorial.fast.precision import detect_hardware
+    from ner_tutorial.model_folder import load_classifier
+
+    hardware = detect_hardware(precision)
+    formats = {"bf16": torch.bfloat16, "fp16": torch.float16, "no": torch.float32}
     try:
         with quiet_loading():
-            if exported.is_file():
-                from ner_tutorial.fast.onnx_model import OnnxTokenClassifier
+            model = load_classifier(folder, dtype=formats[hardware.precision]).to(hardware.device).eval()
+            if not runs_in(model, hardware.precision):
+                if precision is not None:
+                    raise ValueError(
+                        f"{folder}: a {model.config.model_type} model cannot compute in {precision}; use no"
+                    )
+                model = load_classifier(folder, dtype=torch.float32).to(hardware.device)
+    except (RuntimeError, TypeError, AttributeError) as error:  # from a configuration that makes no sense
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{folder / 'config.json'} describes a model that cannot be made: {reason}") from error
+    return model
 
-                model = OnnxTokenClassifier(AutoConfig.from_pretrained(folder), exported)
-            else:
-                model = AutoModelForTokenClassification.from_pretrained(folder, dtype=dtype).to(hardware.device)
-    except SafetensorError as error:
-        raise ValueError(f"{model_dir} holds damaged weights ({error}); train or copy the model again") from error
+
+def _exported_model(folder: Path):
+    """The exported model in the folder, with as many outputs as labels."""
+    from transformers import AutoConfig
+
+    from ner_tutorial.fast.onnx_model import OnnxTokenClassifier, need
+
+    need("onnxruntime")
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     try:
-        LabelScheme.from_config(model.config)
-    except ValueError as error:
-        raise ValueError(f"{model_dir} is not an NER model of this kind: {error}") from error
-    return Tagger(model.eval(), tokenizer, aggregation_strategy, stride, decoding)
+        model = OnnxTokenClassifier(config, folder / "model.onnx")
+    except Exception as error:  # onnxruntime has an error class of its own for each fault of a file
+        raise ValueError(
+            f"{folder / 'model.onnx'} is damaged ({str(error).splitlines()[0]}); export it again"
+        ) from error
+    outputs = model.session.get_outputs()[0].shape[-1]
+    if isinstance(outputs, int) and outputs != len(config.id2label):
+        raise ValueError(f"{folder / 'model.onnx'} has {outputs} labels, its config.json {len(config.id2label)}")
+    return model

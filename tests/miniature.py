@@ -1,8 +1,10 @@
 """A miniature CoNLL-2003 and a miniature cased BERT, made here from words of our own."""
 
+import json
 import math
 import multiprocessing
 import random
+import shutil
 import string
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import nbformat
 import torch
 from datasets import DatasetDict
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import (
     BertConfig,
     BertForMaskedLM,
@@ -298,3 +300,29 @@ def save_corpus(folder: Path, corpus: DatasetDict) -> str:
 def first_code_cell(path: Path) -> str:
     notebook = nbformat.read(path, as_version=4)
     return next(cell.source for cell in notebook.cells if cell.cell_type == "code")
+
+
+def altered_model(source, folder: Path, weights=None, config=None, delete: Iterable[str] = (), **files: str) -> Path:
+    """A copy of a model folder with something changed.
+
+    Args:
+        weights: gets the dictionary of tensors, returns another one.
+        config: gets the content of config.json, changes it in place.
+        delete: names of files to leave out.
+        **files: new contents of files, ``config_json="…"`` for config.json.
+    """
+    shutil.copytree(source, folder)
+    if weights is not None:
+        tensors = {
+            name: tensor.contiguous() for name, tensor in weights(load_file(folder / "model.safetensors")).items()
+        }
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    if config is not None:
+        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config(content)
+        (folder / "config.json").write_text(json.dumps(content), encoding="utf-8")
+    for name in delete:
+        (folder / name).unlink()
+    for name, content in files.items():
+        (folder / name.replace("_json", ".json")).write_text(content, encoding="utf-8")
+    return folder

@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
@@ -60,6 +61,18 @@ def test_on_colab_one_pip_command_installs_the_package_and_leaves_torch_alone(pa
     # Colab's own versions stay where they fit: nothing is upgraded or forced, and nothing of pip's error is hidden.
     assert not {"-U", "--upgrade", "--force-reinstall", "-qq", "-qqq", "--no-deps", "--ignore-installed"} & set(words)
     assert "==" not in line
+
+
+@each_chapter
+def test_on_colab_a_release_is_installed_from_the_address_of_the_configuration(path, commands, colab):
+    """The main branch may change under a reader; a release does not."""
+    ((_, line),) = commands(first_code_cell(path))
+    address = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"ner-tutorial @ git+{address}@v{version}" in shlex.split(line)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "placeholder" in readme
+    assert f"git tag v{version}" in readme
 
 
 @each_chapter

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sysconfig
+import tomllib
 import venv
 from pathlib import Path
 
@@ -26,14 +27,21 @@ print(json.dumps([ner_tutorial.__file__, len(corpus["test"]), before, version("t
 """
 
 
+def version() -> str:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+
+
 @pytest.fixture
 def environment(tmp_path):
     """(python, variables) of a new environment. What this one has installed stands for what Colab has installed.
 
-    The address in the cell leads to this checkout: git replaces it, pip notices nothing.
+    The address in the cell leads to a copy of this checkout with the release's tag: git replaces it, pip notices nothing.
     """
     if subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True).returncode:
         pytest.skip("pip installs from git here, and this copy is no git checkout")
+    copy, release = tmp_path / "repository.git", f"v{version()}"
+    subprocess.run(["git", "clone", "--quiet", "--bare", ROOT, copy], check=True)
+    subprocess.run(["git", "tag", "--force", release, "HEAD"], cwd=copy, check=True, capture_output=True)
     home = tmp_path / "colab"
     venv.create(home, with_pip=True)
     python = home / "bin" / "python"
@@ -52,7 +60,7 @@ def environment(tmp_path):
         # install of this checkout; a plain path entry does not.
         "PYTHONPATH": os.pathsep.join([str(site), str(stand_in.parent.parent), sysconfig.get_paths()["purelib"]]),
         "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"url.file://{ROOT}.insteadOf",
+        "GIT_CONFIG_KEY_0": f"url.file://{copy}.insteadOf",
         "GIT_CONFIG_VALUE_0": address,
         "IPYTHONDIR": str(tmp_path / "ipython"),
     }

@@ -1,7 +1,10 @@
 """pyproject.toml, constraints.txt, environment.yml and the public address agree with each other."""
 
+import os
 import re
 import subprocess
+import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -94,3 +97,57 @@ def test_the_public_address_is_the_one_in_the_configuration():
             if "tutorial" in found[2] and (found[1], found[2]) != (owner, name):
                 others.add((path.name, found[0]))
     assert not others
+
+
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+from pathlib import Path
+import ner_tutorial
+here = Path(ner_tutorial.__file__).parent
+assert here == Path(sys.argv[1]) / "ner_tutorial", here
+modules = [module.name for module in pkgutil.walk_packages([str(here)], "ner_tutorial.")]
+for name in modules:
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+for name in ner_tutorial.__all__:
+    getattr(ner_tutorial, name)
+assert sum(map(len, ner_tutorial.load_corpus().values())) > 0
+print(*sorted(modules))
+"""
+
+
+def test_the_wheel_holds_every_module_and_what_they_read(tmp_path):
+    """Built, installed elsewhere, and imported whole: an editable install finds what a wheel has forgotten."""
+    site = (
+        tmp_path / "lib" / "site-packages"
+    )  # dill, which datasets uses, takes other folders' modules for the user's own
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True
+    )
+    source = tmp_path / "source"  # a copy, for setuptools leaves its build folder in the source
+    for name in listed.stdout.split("\0"):
+        if name.startswith("ner_tutorial/") or name in ("pyproject.toml", "README.md"):
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    options = ["--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "wheel", *options, "--wheel-dir", tmp_path, source], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--no-index", "--target", site, wheel], check=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), sysconfig.get_paths()["purelib"]])}
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL, site],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    package = ROOT / "ner_tutorial"
+    files = [path.relative_to(package) for path in package.rglob("*.py") if "seqeval_metric" not in path.parts]
+    names = {".".join(["ner_tutorial", *path.with_suffix("").parts]).removesuffix(".__init__") for path in files}
+    assert names - {"ner_tutorial"} <= set(done.stdout.split()), "a module is missing in the wheel"
+    for data in ("hub/model_card.md", "data/newswire/train.conll", "seqeval_metric/seqeval_metric.py"):
+        if (package / data).is_file():
+            assert (site / "ner_tutorial" / data).is_file(), data

@@ -72,10 +72,12 @@ def test_the_environment_replaces_corpus_and_checkpoint_and_nothing_else(monkeyp
     assert get_profile(name) == dataclasses.replace(plain, corpus="/data/mine", checkpoint="/models/mine")
 
 
-def test_empty_variables_count_as_not_set(monkeypatch):
-    for name in (PROFILE_VARIABLE, CORPUS_VARIABLE, CHECKPOINT_VARIABLE):
-        monkeypatch.setenv(name, "")
-    assert (get_profile().name, get_profile().corpus, get_profile().checkpoint) == ("quick", "newswire", "minilm")
+@pytest.mark.parametrize("name", [PROFILE_VARIABLE, CORPUS_VARIABLE, CHECKPOINT_VARIABLE])
+def test_an_empty_variable_is_an_error_that_names_it(monkeypatch, name):
+    """It used to count as not set, and a misspelt variable of the shell gave the scores of the built-in corpus."""
+    monkeypatch.setenv(name, "")
+    with pytest.raises(ValueError, match=f"{name} is set but empty"):
+        get_profile()
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Profile)])

@@ -79,9 +79,20 @@ def test_workflows_have_no_secrets_and_few_rights(path):
     for step in steps(path):
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False
-        assert re.fullmatch(r"actions/[\w-]+@v\d+", step.get("uses", "actions/none@v1"))
+        # A whole release, not v4: that tag is moved to each new one.
+        assert re.fullmatch(r"actions/[\w-]+@v\d+\.\d+\.\d+", step.get("uses", "actions/none@v1.0.0"))
 
 
 def test_only_the_main_branch_is_published():
     triggers = read(ROOT / ".github/workflows/publish.yml")[True]  # YAML 1.1 reads the key "on" as true
     assert triggers == {"push": {"branches": ["main"]}, "workflow_dispatch": None}
+
+
+def test_nothing_is_published_before_the_tests_have_passed():
+    jobs = read(ROOT / ".github/workflows/publish.yml")["jobs"]
+    commands = [step.get("run", step.get("uses", "")) for step in jobs["build"]["steps"]]
+    tested = next(i for i, command in enumerate(commands) if "make test" in command)
+    assert tested < next(i for i, command in enumerate(commands) if "upload-pages-artifact" in command)
+    assert jobs["deploy"]["needs"] == "build"
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(r"^test:.*\bbook\b", makefile, flags=re.MULTILINE), "make test ends with the book"

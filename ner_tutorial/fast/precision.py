@@ -117,7 +117,7 @@ def detect_hardware(precision: str | None = None) -> Hardware:
     """The device to train on and the precision it is fast in. ``precision`` overrides the second.
 
     Raises:
-        ValueError: ``precision`` is not ``bf16``, ``fp16`` or ``no``.
+        ValueError: ``precision`` is not ``bf16``, ``fp16`` or ``no``, or it is ``fp16`` and there is no GPU.
     """
     import torch
 
@@ -129,4 +129,6 @@ def detect_hardware(precision: str | None = None) -> Hardware:
         device, name = "mps", "Apple GPU"
     else:
         device, name = "cpu", _cpu_name()
+    if device == "cpu" and precision == "fp16":
+        raise ValueError("fp16 is for GPUs; on a processor choose bf16 or no")
     return Hardware(device, name, precision or fast_precision(device), torch.get_num_threads())

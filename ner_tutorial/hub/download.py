@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,8 +41,8 @@ def cache_only():
         constants.HF_HUB_OFFLINE, datasets.config.HF_HUB_OFFLINE = before
 
 
-def in_time(ask: Callable[[], T], seconds: float = ANSWER_WITHIN) -> T:
-    """``ask()``, or ``TimeoutError``. A thread, because the look-up of a host's address knows no time limit."""
+def answer_within_limit(ask: Callable[[], T], seconds: float = ANSWER_WITHIN) -> T:
+    """``ask()``, or ``TimeoutError`` after ``seconds``. A thread, because the look-up of a host's address knows no time limit."""
     answer: list[T] = []
     failure: list[Exception] = []
 
@@ -114,7 +115,7 @@ def repository(name: str, kind: str, revision: str | None = None):
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        return in_time(
+        return answer_within_limit(
             lambda: HfApi().repo_info(
                 name, repo_type=kind, revision=revision, files_metadata=True, timeout=ANSWER_WITHIN
             )
@@ -168,8 +169,8 @@ def fetch(
     """
     from huggingface_hub import hf_hub_download
 
-    found = repository(name, kind, revision)
-    by_name = {sibling.rfilename: sibling for sibling in found.siblings or []}
+    contents = repository(name, kind, revision)
+    by_name = {sibling.rfilename: sibling for sibling in contents.siblings or []}
     names = wanted(sorted(by_name))
     if not names:
         raise OSError(f"it holds no file of the kind that is needed, only {', '.join(by_name) or 'nothing'}"[:300])
@@ -180,4 +181,45 @@ def fetch(
         except Exception as error:  # unrelated classes, some of the HTTP client's own
             raise OSError(f"{file}: {explain(error)}") from error
         check_file(path, by_name[file])
-    return Path(path[: -len(names[-1])]), found.sha
+    return Path(path[: -len(names[-1])]), contents.sha
+
+
+def _files_of_model(names: list[str], weights: bool) -> list[str]:
+    """The files to download of a model: configuration and tokenizer, and one set of weights if they are asked for."""
+    flat = [name for name in names if "/" not in name]
+    formats = (("model", ".safetensors"), ("pytorch_model", ".bin"))
+    small = [
+        name
+        for name in flat
+        if name.endswith((".json", ".txt", ".model", ".jinja")) and not name.endswith(".index.json")
+    ]
+    for start, suffix in formats if weights else ():
+        parts = [name for name in flat if name.startswith(start) and name.endswith((suffix, suffix + ".index.json"))]
+        if parts:
+            return [*small, *parts]
+    return small if "config.json" in small else []
+
+
+@cache
+def downloaded_model(name: str, weights: bool) -> Path:
+    """The folder of a model from the Hub: downloaded and checked, or from the cache where the Hub cannot be asked.
+
+    Args:
+        name: ``owner/name``, or ``name`` alone for some old models.
+        weights: without them, configuration and tokenizer only.
+
+    Raises:
+        OSError: the files cannot be had; the message says why in one line.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    reason = "HF_HUB_OFFLINE is set"
+    if not offline():
+        try:
+            return fetch(name, "model", lambda names: _files_of_model(names, weights))[0]
+        except HubUnreachable as error:
+            reason = str(error)
+    cached = try_to_load_from_cache(name, "config.json")
+    if not isinstance(cached, str):
+        raise OSError(f"{reason}, and no copy lies in the cache")
+    return Path(cached).parent

@@ -3,13 +3,18 @@
 Taught at the end of chapters 5 and 6. Nothing here runs by itself: an upload needs this call and a token.
 """
 
+import html
 import json
 import os
-from dataclasses import asdict
+import re
+from dataclasses import asdict, dataclass
+from importlib.resources import files
 from pathlib import Path
+from string import Template
 
 from ner_tutorial.files import write_text
-from ner_tutorial.hub.download import ANSWER_WITHIN, HubUnreachable, explain, in_time, status_of
+from ner_tutorial.hub.download import ANSWER_WITHIN, HubUnreachable, answer_within_limit, explain, status_of
+from ner_tutorial.model_folder import require_finished
 from ner_tutorial.profiles import Profile, get_profile
 from ner_tutorial.training.run_folder import RUN_FILE
 
@@ -33,77 +38,57 @@ SHARED_FILES = (
     "sentencepiece.bpe.model",
     "metrics.json",
 )
-# name of the corpus: (title, name on the Hub, licence of the data, what it holds)
-CORPORA = {
-    "newswire": (
-        "the newswire corpus of the ner-tutorial book",
-        None,
-        "CC-BY-4.0: name the ner-tutorial authors where you use it",
-        "invented English news of the 2030s, written and annotated for the book",
+
+
+@dataclass(frozen=True)
+class _Corpus:
+    """What a card says about the training data."""
+
+    title: str
+    content: str
+    licence: str
+    hub_name: str | None = None
+    language: str | None = None
+    text: str = "text"
+    """What the model reads."""
+    example: str = "A sentence of your own."
+
+
+_CORPORA = {
+    "newswire": _Corpus(
+        title="the newswire corpus of the ner-tutorial book",
+        content="invented English news of the 2030s, written and annotated for the book",
+        licence="CC-BY-4.0: name the ner-tutorial authors where you use it",
+        language="en",
+        text="English text",
+        example="Ilse Maro left Oslo for the Danish coast.",
     ),
-    "conll2003": (
-        "CoNLL-2003 (English)",
-        "lhoestq/conll2003",
-        "the texts are from the Reuters Corpus and free for research only; read its agreement before any other use",
-        "English Reuters news of 1996 and 1997",
+    "conll2003": _Corpus(
+        title="CoNLL-2003 (English)",
+        content="English Reuters news of 1996 and 1997",
+        licence="the texts are from the Reuters Corpus and free for research only; read its agreement before any other use",
+        hub_name="lhoestq/conll2003",
+        language="en",
+        text="English text",
+        example="Angela Merkel visited Toronto.",
     ),
 }
+_OWN_CORPUS = _Corpus(
+    title="the owner's own data",
+    content="texts that the owner of the model chose",
+    licence="not known to the program that wrote this card; its owner must add it before the model is passed on",
+)
 # name of the checkpoint: (name on the Hub, licence)
 CHECKPOINTS = {
     "minilm": ("sentence-transformers/all-MiniLM-L6-v2", "apache-2.0"),
     "bert-base-cased": ("google-bert/bert-base-cased", "apache-2.0"),
     "bert-base-uncased": ("google-bert/bert-base-uncased", "apache-2.0"),
 }
-CARD_TEXT = """\
-# {title}
 
-Finds {types} in English text. Made with the book
-[Fine-tuning a transformer for named entity recognition](https://github.com/ner-tutorial/ner-tutorial).
 
-## Use
-
-```python
-from transformers import pipeline
-
-find = pipeline("token-classification", model="{repo_id}", aggregation_strategy="first")
-find("Angela Merkel visited Toronto.")
-```
-
-## Training
-
-Starts from {checkpoint}. Trained on {corpus}: {content}. {recipe}
-
-## Scores
-
-Word level, **lenient mode** (seqeval's default): an entity counts if its type and both its ends are right. One label a
-word, that of its first piece; every word counts once. The test split was scored once, with the weights that were best
-on the validation split.
-
-| split | precision | recall | F1 | accuracy | entities |
-| --- | --- | --- | --- | --- | --- |
-{splits}
-
-Test split, type by type:
-
-| type | precision | recall | F1 | entities |
-| --- | --- | --- | --- | --- |
-{per_type}
-
-## Limits
-
-- It has learned from {content}. On other kinds of text, other years and other languages it finds less, and it was not
-  measured there.
-- Names that training has not seen are found less often than familiar ones, and names of some origins less often than
-  others. No decision about a person should rest on it.
-- The score of an entity is no probability of being right: it is too high on average.
-- A text longer than {max_length} tokens is cut off unless the pipeline is given a `stride`.
-
-## Licence
-
-- Training data: {data_licence}.
-- Checkpoint: {checkpoint_licence}.
-- These weights: {licence_text}.
-"""
+def _cell(text: str) -> str:
+    """A name as a cell of a Markdown table: nothing in it ends the cell or the row, and no HTML or link is made of it."""
+    return re.sub(r"([\\`*\[\]|])", r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 
 def _settings(result, profile: Profile | None) -> dict:
@@ -125,85 +110,91 @@ def model_card(result, profile: Profile | None = None, *, repo_id: str = PLACEHO
 
     Local folders are not named: a card tells nothing about the machine it was written on.
     """
+    settings = _settings(result, profile)
+    corpus = _CORPORA.get(settings["corpus"], _OWN_CORPUS)
+    base, base_licence = _base(str(settings["checkpoint"]))
+    free = settings["corpus"] == "newswire" and base_licence is not None
+    title = f"{base.rsplit('/', 1)[-1] if base else 'A model'} fine-tuned for named entity recognition"
+    types = sorted(result.test.per_type.items())
+    splits = (("validation", result.validation), ("test", result.test))
+    template = Template(files("ner_tutorial.hub").joinpath("model_card.md").read_text(encoding="utf-8"))
+    body = template.substitute(
+        title=_cell(title),
+        types=", ".join(_cell(kind) for kind, _ in types) or "named entities",
+        text=corpus.text,
+        example=corpus.example,
+        repo_id=repo_id,
+        checkpoint=f"`{base}`" if base else "a model of the owner's",
+        corpus=corpus.title,
+        content=corpus.content,
+        recipe=_recipe(result, settings),
+        splits="\n".join(_row(name, s.precision, s.recall, s.f1, s.accuracy, s.number) for name, s in splits),
+        per_type="\n".join(_row(kind, s.precision, s.recall, s.f1, s.number) for kind, s in types),
+        max_length=settings["max_length"],
+        data_licence=corpus.licence,
+        checkpoint_licence=base_licence.title() if base_licence else "see its own card",
+        licence_text=(
+            "Apache-2.0"
+            if free
+            else "no licence is granted here; the owner must settle what the two lines above allow, and say it"
+        ),
+    )
+    return f"---\n{_front(result, settings, corpus, base, title, free)}\n---\n\n{body}"
+
+
+def _base(checkpoint: str) -> tuple[str | None, str | None]:
+    """The encoder's name on the Hub and its licence, as far as they are known. A local folder has neither."""
+    if checkpoint in CHECKPOINTS:
+        return CHECKPOINTS[checkpoint]
+    is_path = Path(checkpoint).expanduser().is_dir() or checkpoint.startswith((".", "/", "~"))
+    return (None, None) if is_path else (checkpoint, None)
+
+
+def _row(name: str, *values: float) -> str:
+    """A row of a table: scores with four decimals, counts as they are."""
+    cells = (f"{value:.4f}" if isinstance(value, float) else str(value) for value in values)
+    return f"| {' | '.join([_cell(name), *cells])} |"
+
+
+def _recipe(result, settings: dict) -> str:
+    """How the model was trained, in a sentence."""
+    decay = settings["layer_decay"]
+    by_layer = f" at the head, for each layer {decay:g} times that of the one above" if decay < 1 else ""
+    return (
+        f"Training took {len(result.epochs)} epochs, of which the weights of epoch {result.best_epoch} were kept; batches of "
+        f"{settings['batch_size']} sentences on average, AdamW, peak learning rate {settings['learning_rate']:g}{by_layer}, "
+        f"linear schedule, weight decay {settings['weight_decay']:g}, seed {settings['seed']}."
+    )
+
+
+def _front(result, settings: dict, corpus: _Corpus, base: str | None, title: str, free: bool) -> str:
+    """The YAML at the head of a card, which the Hub reads."""
     from huggingface_hub import EvalResult, ModelCardData
 
-    settings = _settings(result, profile)
-    own = (
-        "own data",
-        None,
-        "not known to the program that wrote this card; its owner must add it before the model is passed on",
-        "the owner's data",
-    )
-    corpus, hub_corpus, data_licence, content = CORPORA.get(settings["corpus"], own)
-    source = str(settings["checkpoint"])
-    is_name = source in CHECKPOINTS or not (Path(source).expanduser().is_dir() or source.startswith((".", "/", "~")))
-    base, base_licence = CHECKPOINTS.get(source, (source if is_name else None, None))
-    free = settings["corpus"] == "newswire" and base_licence is not None
-    licence_text = (
-        "Apache-2.0"
-        if free
-        else "no licence is granted here; the owner must settle what the two lines above allow, and say it"
-    )
-    title = f"{base.rsplit('/', 1)[-1] if base else 'A model'} fine-tuned for named entity recognition"
-    mode = "words, lenient"
     data = ModelCardData(
-        language="en",
+        language=corpus.language,
         license="apache-2.0" if free else "other",
         library_name="transformers",
         pipeline_tag="token-classification",
         tags=["named-entity-recognition", "ner-tutorial"],
         base_model=base,
-        datasets=[hub_corpus] if hub_corpus else None,
+        datasets=[corpus.hub_name] if corpus.hub_name else None,
         metrics=["precision", "recall", "f1", "accuracy"],
         model_name=title,
         eval_results=[
             EvalResult(
                 task_type="token-classification",
-                dataset_name=corpus,
-                dataset_type=hub_corpus or settings["corpus"] if settings["corpus"] in CORPORA else "own-data",
+                dataset_name=corpus.title,
+                dataset_type=corpus.hub_name or (settings["corpus"] if settings["corpus"] in _CORPORA else "own-data"),
                 dataset_split="test",
                 metric_type=name,
-                metric_name=f"{name} ({mode})",
+                metric_name=f"{name} (words, lenient)",
                 metric_value=round(float(value), 6),
             )
             for name, value in result.test.overall().items()
         ],
     )
-    splits = [
-        f"| {name} | {s.precision:.4f} | {s.recall:.4f} | {s.f1:.4f} | {s.accuracy:.4f} | {s.number} |"
-        for name, s in (("validation", result.validation), ("test", result.test))
-    ]
-    per_type = [
-        f"| {kind} | {s.precision:.4f} | {s.recall:.4f} | {s.f1:.4f} | {s.number} |"
-        for kind, s in sorted(result.test.per_type.items())
-    ]
-    decay = settings["layer_decay"]
-    by_layer = f" at the head, for each layer {decay:g} times that of the one above" if decay < 1 else ""
-    recipe = (
-        f"{len(result.epochs)} epochs, the weights of epoch {result.best_epoch} kept; batches of {settings['batch_size']} "
-        f"sentences on average, AdamW, peak learning rate {settings['learning_rate']:g}{by_layer}, linear schedule, weight "
-        f"decay {settings['weight_decay']:g}, seed {settings['seed']}."
-    )
-    return (
-        "---\n"
-        + data.to_yaml().rstrip()
-        + "\n---\n\n"
-        + CARD_TEXT.format(
-            title=title,
-            types=", ".join(sorted(result.test.per_type)) or "named entities",
-            repo_id=repo_id,
-            checkpoint=f"`{base}`" if base else "a checkpoint of the owner's",
-            corpus=corpus,
-            content=content,
-            recipe=recipe,
-            splits="\n".join(splits),
-            per_type="\n".join(per_type),
-            max_length=settings["max_length"],
-            data_licence=data_licence,
-            checkpoint_licence=base_licence.title() if base_licence else "see its own card",
-            licence_text=licence_text,
-        )
-    )
+    return data.to_yaml().rstrip()
 
 
 def _is_main_process() -> bool:
@@ -243,9 +234,8 @@ def push_model(
     """
     from huggingface_hub import HfApi, get_token
 
-    folder = Path(model_dir)
-    if not (folder / "config.json").is_file() or not list(folder.glob("model*.safetensors")):
-        raise FileNotFoundError(f"{model_dir} holds no finished model (config.json and model.safetensors)")
+    folder = Path(model_dir).expanduser()
+    require_finished(folder)
     if not _is_main_process():
         return None
     token = token or get_token()
@@ -256,7 +246,7 @@ def push_model(
         )
     api = HfApi(token=token)
     try:
-        in_time(api.whoami, 2 * ANSWER_WITHIN)
+        answer_within_limit(api.whoami, 2 * ANSWER_WITHIN)
     except Exception as error:  # unrelated classes, some of the HTTP client's own
         if status_of(error) in (401, 403):
             raise PermissionError("nothing was uploaded: the Hub does not accept the token; make a new one") from None

@@ -207,6 +207,7 @@ def _prepare(
     # The classification head starts random: the seed comes before the model (erratum 6).
     set_seed(settings.seed)
     model = load_model(settings.checkpoint, scheme)
+    model.config.pad_token_id = tokenizer.pad_token_id  # what the collator pads with; config.json may say another id
     if settings.layer_decay < 1:
         layer_depths(model)  # refuses a model whose layers are not known, before the folder is claimed
 
