@@ -16,6 +16,7 @@ from ner_tutorial.corpus import load_corpus, take
 from ner_tutorial.encoders import load_tokenizer
 from ner_tutorial.evaluation import encode_for_evaluation, predict_rows
 from ner_tutorial.fast.onnx_export import export_onnx
+from ner_tutorial.fast.precision import fast_precision
 from ner_tutorial.labels import CONLL_SCHEME
 from ner_tutorial.metrics import score_labels
 from ner_tutorial.tagger import load_tagger
@@ -74,13 +75,13 @@ def evaluation(model_dir, rounds: int = 15) -> dict:
     variants = {
         "plain loop, batches of 8": lambda: plain.evaluate(tagger.model, rows, tagger.tokenizer),
         "sorted, mixed precision": lambda: fast_ids.append(
-            predict_rows(tagger.model, encoded.rows, tagger.tokenizer)[0]
+            predict_rows(tagger.model, encoded.rows, tagger.tokenizer, precision=fast_precision("cpu"))[0]
         ),
     }
     found = as_rows(alternate(variants, rounds))
     names = CONLL_SCHEME.names
     slow = [[names[i] for i in row] for row in plain.evaluate(tagger.model, rows, tagger.tokenizer)]
-    fast = encoded.words_from_rows(fast_ids[-1])
+    fast = encoded.words_from_rows(fast_ids[-1], "greedy")
     found["plain loop, batches of 8"]["f1"] = round(score_labels(encoded.references, slow).f1, 4)
     found["sorted, mixed precision"]["f1"] = round(score_labels(encoded.references, fast).f1, 4)
     return {"sentences": len(rows), "variants": found}

@@ -153,7 +153,7 @@ def predict_rows(
     """The logits of each row, in order, and the mean loss over the counted labels.
 
     With an ``accelerator`` of several processes, each takes its share of the batches, and every process returns the
-    whole result. Batches are the same for any number of processes, and so is the rounding in them.
+    whole result. Batches are the same for any number of processes.
 
     Args:
         model: the model; with several processes, the prepared one.

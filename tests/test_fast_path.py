@@ -113,9 +113,6 @@ def test_a_run_sees_every_example_once_an_epoch(loop, batching, corpus, encoder,
     monkeypatch.setattr(training.EpochBatches, "__iter__", counted)
     expected = Counter(tuple(row["input_ids"]) for row in rows)
     run(loop, tmp_path / "run", corpus, encoder, epochs=2, batching=batching)
-    if loop == "trainer":  # its validation goes through the same collator, after the epoch
-        validation = training_rows(corpus["validation"], Encoder(load_tokenizer(encoder), CONLL_SCHEME, 64, 16))
-        expected.update(tuple(row["input_ids"]) for row in validation)
     assert seen == [expected, expected]
 
 
