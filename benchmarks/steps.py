@@ -1,5 +1,8 @@
 """Training steps alone: one change at a time, where the time goes, how it grows, and memory."""
 
+import contextlib
+import ctypes
+import platform
 import shutil
 import subprocess
 import sys
@@ -18,17 +21,15 @@ from ner_tutorial.collation import (
     padding_share,
     sentence_batches,
     token_budget_batches,
+    token_loss,
     training_rows,
 )
 from ner_tutorial.corpus import load_corpus, take
 from ner_tutorial.encoders import load_model, load_tokenizer
-from ner_tutorial.fast.dropout import use_byte_dropout
-from ner_tutorial.fast.layer_rates import parameter_groups
-from ner_tutorial.fast.precision import cpu_is_faster_in_bf16, keep_freed_memory
-from ner_tutorial.fast.vocabulary import trim_embeddings
+from ner_tutorial.fast import Hardware, parameter_groups, speed_up
+from ner_tutorial.fast.precision import cpu_is_faster_in_bf16
 from ner_tutorial.labels import CONLL_SCHEME, IGNORED_LABEL
 from ner_tutorial.profiles import get_profile
-from ner_tutorial.training import token_loss
 
 CHECKPOINT = "minilm"
 BUDGET = get_profile("quick").batch_size * TOKENS_PER_SENTENCE
@@ -52,6 +53,18 @@ def grouped_batches(lengths: Sequence[int], batch_size: int, seed: int, chunk: i
     chunks = [sorted(order[i : i + chunk], key=lengths.__getitem__) for i in range(0, len(order), chunk)]
     batches = [part[i : i + batch_size] for part in chunks for i in range(0, len(part), batch_size)]
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def keep_freed_memory() -> None:
+    """Ask the GNU C library to keep the memory that PyTorch frees, for the rest of the process.
+
+    It hands large freed blocks back to the system, which clears each page when it hands it out again (glibc manual,
+    "Malloc Tunable Parameters"). The package does not do this: it cannot be switched back.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        trim_threshold, mmap_threshold = -1, -3  # from malloc.h
+        for option in (mmap_threshold, trim_threshold):
+            ctypes.CDLL(None).mallopt(option, 2**30)
 
 
 class Stepper:
@@ -103,10 +116,9 @@ class Epoch:
             keep_freed_memory()
         set_seed(0)
         model = make_model()
-        if trim:
-            trim_embeddings(model, rows)
-        if byte_dropout:
-            use_byte_dropout(model)
+        self.fast = contextlib.ExitStack()  # never left: the process ends with the measurement
+        hardware = Hardware(device, "", "no", torch.get_num_threads())
+        self.fast.enter_context(speed_up(model, rows, hardware, trim=trim, byte_dropout=byte_dropout))
         model.to(device).train()
         collate = DataCollatorForTokenClassification(tokenizer)
         self.batches = [collate([rows[i] for i in batch]) for batch in batches]

@@ -21,9 +21,7 @@ from ner_tutorial.collation import EpochBatches, sentence_batches, token_budget_
 from ner_tutorial.corpus import load_corpus, take
 from ner_tutorial.encoders import load_model
 from ner_tutorial.evaluation import encode_for_evaluation, evaluate_model
-from ner_tutorial.fast.dropout import use_byte_dropout
-from ner_tutorial.fast.layer_rates import parameter_groups
-from ner_tutorial.fast.vocabulary import trim_embeddings
+from ner_tutorial.fast import detect_hardware, parameter_groups, speed_up
 from ner_tutorial.labels import CONLL_SCHEME, IGNORED_LABEL
 from ner_tutorial.profiles import Profile, get_profile
 from ner_tutorial.training import train_with_accelerate, train_with_trainer
@@ -76,18 +74,17 @@ def fit(way: Way, rows, tokenizer, epochs: int, seed: int, dtype: torch.dtype | 
     plans = [way.batches(lengths, 1000 * seed + epoch) for epoch in range(epochs)]
     set_seed(seed)
     model = load_model(CHECKPOINT, CONLL_SCHEME).train()
-    trim_embeddings(model, rows)
-    use_byte_dropout(model)
     collate = DataCollatorForTokenClassification(tokenizer)
-    optimizer = torch.optim.AdamW(parameter_groups(model, 0.01, RECIPE_LEARNING_RATE), fused=True)
-    steps = sum(map(len, plans))
-    schedule = get_scheduler("linear", optimizer, math.ceil(steps * way.warmup_ratio), steps)
-    step = Stepper(model, optimizer, None, dtype)
-    for plan in plans:
-        step.divisor = counted / len(plan) if way.summed else None
-        for batch in plan:
-            step(collate([rows[i] for i in batch]))
-            schedule.step()
+    with speed_up(model, rows, detect_hardware("no")):
+        optimizer = torch.optim.AdamW(parameter_groups(model, 0.01, RECIPE_LEARNING_RATE), fused=True)
+        steps = sum(map(len, plans))
+        schedule = get_scheduler("linear", optimizer, math.ceil(steps * way.warmup_ratio), steps)
+        step = Stepper(model, optimizer, None, dtype)
+        for plan in plans:
+            step.divisor = counted / len(plan) if way.summed else None
+            for batch in plan:
+                step(collate([rows[i] for i in batch]))
+                schedule.step()
     return model.eval(), steps
 
 

@@ -38,60 +38,44 @@ def _load(corpus: str | None, convert_iob1: bool):
     return load_corpus(corpus or get_profile().corpus, convert_iob1=convert_iob1)
 
 
+def _settings(command):
+    """A command with an option for each setting of a run: name, type, limits and meaning come from their list."""
+    from ner_tutorial.training.settings import EXPERIMENT, OPTIONS
+
+    for name, (kind, rule) in reversed(OPTIONS.items()):
+        if name == "corpus":
+            continue  # every command has it
+        flag = "--" + name.replace("_", "-")
+        bounds = {"min": rule.least if rule.above is None else rule.above, "max": rule.most}
+        if kind is bool:
+            flag += "/--no-" + name.replace("_", "-")
+            type_ = None
+        elif rule.choices:
+            type_ = click.Choice(rule.choices)
+        elif kind is float:
+            type_ = click.FloatRange(**bounds, min_open=rule.above is not None)
+        else:
+            type_ = click.IntRange(**bounds) if kind in (int, int | None) else str
+        default = "  [default: the profile's]" if name in EXPERIMENT else ""
+        command = click.option(
+            flag, name, type=type_, default=None, metavar="PATH|NAME" if name == "checkpoint" else None,
+            help=rule.meaning + default,
+        )(command)  # fmt: skip
+    return command
+
+
 @main.command()
 @_corpus
-@click.option(
-    "--checkpoint",
-    metavar="PATH|NAME",
-    help='The encoder to start from: "minilm" (installed with this program), a model folder, or a name on the Hub.  '
-    "[default: the profile's]",
-)
 @click.option("--output", required=True, metavar="DIR", type=FolderPath(), help="A new folder for the run.")
 @click.option("--loop", type=click.Choice(["trainer", "accelerate"]), default="accelerate", show_default=True,
               help="Which training loop: Transformers' Trainer (chapter 5) or the one by hand (chapter 6).")  # fmt: skip
-@click.option(
-    "--epochs", type=click.IntRange(min=1), help="How often to go through the training split.  [default: the profile's]"
-)
-@click.option(
-    "--batch-size", type=click.IntRange(min=1), help="Sentences a training step, on average.  [default: the profile's]"
-)
-@click.option(
-    "--learning-rate", type=click.FloatRange(min=0, min_open=True), help="The highest one.  [default: the profile's]"
-)
-@click.option(
-    "--layer-decay",
-    type=click.FloatRange(min=0, max=1, min_open=True),
-    help="Each layer's learning rate as a share of the one above; 1 is one rate for all.  [default: the profile's]",
-)
-@click.option("--seed", type=int, help="Same seed, same machine: same model.  [default: the profile's]")
-@click.option(
-    "--train-sentences", type=click.IntRange(min=1), help="Use only the first so many.  [default: the profile's]"
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["bf16", "fp16", "no"]),
-    help="Number format.  [default: what the machine is fast in]",
-)
-@click.option("--resume", is_flag=True, help="Continue the run in DIR after its last complete checkpoint.")
+@_settings
+@click.option("--resume", is_flag=True, help="Continue the run in DIR after its last whole checkpoint.")
 @_iob1
-def train(
-    corpus,
-    checkpoint,
-    output,
-    loop,
-    epochs,
-    batch_size,
-    learning_rate,
-    layer_decay,
-    seed,
-    train_sentences,
-    precision,
-    resume,
-    convert_iob1,
-):
+def train(corpus, output, loop, resume, convert_iob1, **settings):
     """Fine-tune a model and keep the best epoch in DIR.
 
-    DIR then holds the model, its tokenizer, metrics.json (a row an epoch, and the scores on validation and
+    DIR then holds the model, its tokenizer, metrics.json (a row per epoch, and the scores on validation and
     test) and the checkpoints.
     """
     from accelerate import PartialState
@@ -101,10 +85,7 @@ def train(
     # The name, not the loaded splits, goes into the run's record; only a conversion needs them loaded here.
     source = _load(corpus, True) if convert_iob1 else corpus or get_profile().corpus
     run = train_with_trainer if loop == "trainer" else train_with_accelerate
-    result = run(
-        output, corpus=source, checkpoint=checkpoint, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate,
-        layer_decay=layer_decay, seed=seed, train_sentences=train_sentences, precision=precision, resume=resume,
-    )  # fmt: skip
+    result = run(output, corpus=source, resume=resume, **settings)
     if not PartialState().is_main_process:
         return  # of several processes one reports
     for row in result.epochs:
@@ -112,6 +93,9 @@ def train(
             f"epoch {row.epoch}  train loss {row.train_loss:.4f}  validation loss {row.eval_loss:.4f}  precision {row.precision:.4f}  "
             f"recall {row.recall:.4f}  F1 {row.f1:.4f}"
         )
+    equal = [row.epoch for row in result.epochs if row.f1 == result.epochs[result.best_epoch - 1].f1]
+    if len(equal) > 1:
+        click.echo(f"epochs {', '.join(map(str, equal))} have equal F1; the lowest validation loss decides")
     click.echo(f"best epoch {result.best_epoch}; test F1 {result.test.f1:.4f} (words, lenient); model in {output}")
 
 

@@ -6,6 +6,7 @@ Taught in chapter 3 (what padding costs) and chapter 9 (what grouping does to F1
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
 from torch.utils.data import Sampler
 
 from ner_tutorial.alignment import Encoder
@@ -142,3 +143,22 @@ def padding_share(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> f
     real = sum(lengths[i] for batch in batches for i in batch)
     padded = sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
     return 1 - real / padded if padded else 0.0
+
+
+def token_loss(logits: torch.Tensor, labels: torch.Tensor, divisor: float | None) -> torch.Tensor:
+    """Cross-entropy of a batch: its sum over the counted labels by ``divisor``, or their mean if that is ``None``.
+
+    Divided by one constant for all batches, every label of the epoch weighs the same. The mean gives the few labels
+    of a batch of short sentences more weight each.
+
+    Args:
+        logits: (batch, tokens, labels)
+        labels: (batch, tokens), -100 where nothing is counted
+        divisor: the counted labels of a mean batch
+
+    Returns:
+        A tensor of shape (), in nats.
+    """
+    reduction = "mean" if divisor is None else "sum"
+    loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction=reduction)
+    return loss if divisor is None else loss / divisor

@@ -6,9 +6,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import BertConfig, BertForTokenClassification, GPT2Config, GPT2Model
+from transformers import (
+    AttentionInterface,
+    AttentionMaskInterface,
+    BertConfig,
+    BertForTokenClassification,
+    GPT2Config,
+    GPT2Model,
+)
 
-from ner_tutorial.fast.dropout import ATTENTION, ByteDropout, byte_dropout, byte_dropout_attention, use_byte_dropout
+from ner_tutorial.fast.dropout import ATTENTION, ByteDropout, byte_dropout, byte_dropout_attention, byte_dropout_in
 
 
 @pytest.mark.parametrize("p", [0.1, 0.25, 0.5, 0.9])
@@ -97,13 +104,14 @@ def test_all_dropout_layers_of_a_model_are_replaced_and_its_weights_stay():
     model = BertForTokenClassification(config).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     count = sum(type(module) is torch.nn.Dropout for module in model.modules())
-    assert use_byte_dropout(model) == count > 0
-    assert not any(type(module) is torch.nn.Dropout for module in model.modules())
-    assert all(module.training and module.p == 0.1 for module in model.modules() if isinstance(module, ByteDropout))
-    after = model.state_dict()
-    assert before.keys() == after.keys()
-    assert all(torch.equal(before[name], after[name]) for name in before)
-    model(input_ids=torch.tensor([[1, 2, 3]])).logits.sum().backward()
+    with byte_dropout_in(model) as replaced:
+        assert replaced == count > 0
+        assert not any(type(module) is torch.nn.Dropout for module in model.modules())
+        assert all(module.training and module.p == 0.1 for module in model.modules() if isinstance(module, ByteDropout))
+        after = model.state_dict()
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[name], after[name]) for name in before)
+        model(input_ids=torch.tensor([[1, 2, 3]])).logits.sum().backward()
 
 
 def made(attention: str, dropout: float = 0.1):
@@ -129,10 +137,10 @@ def test_attention_is_that_of_the_textbook_where_its_random_bytes_drop_nothing(m
     """In training mode, so the way through the function is the one with dropout; gradients are compared as well."""
     monkeypatch.setattr("ner_tutorial.fast.dropout.byte_dropout", lambda x, p: x)
     ours, plain = made("sdpa"), made("eager", dropout=0.0)
-    use_byte_dropout(ours)
-    for model in (ours, plain):
-        model(**BATCH).logits.square().sum().backward()
-    assert torch.allclose(ours(**BATCH).logits, plain(**BATCH).logits, atol=1e-5)
+    with byte_dropout_in(ours):
+        for model in (ours, plain):
+            model(**BATCH).logits.square().sum().backward()
+        assert torch.allclose(ours(**BATCH).logits, plain(**BATCH).logits, atol=1e-5)
     for (name, mine), theirs in zip(ours.named_parameters(), plain.parameters(), strict=True):
         assert torch.allclose(mine.grad, theirs.grad, atol=1e-3, rtol=1e-3), name
 
@@ -144,12 +152,12 @@ def test_a_model_that_looks_only_back_still_does():
         bos_token_id=1, eos_token_id=1,
     )  # fmt: skip
     model = GPT2Model._from_config(config, attn_implementation="sdpa").train()
-    use_byte_dropout(model)
-    assert model.config._attn_implementation == ATTENTION
     states = []
-    for last in (4, 9):
-        torch.manual_seed(0)
-        states.append(model(input_ids=torch.tensor([[1, 2, 3, last]]), use_cache=False).last_hidden_state[0, :3])
+    with byte_dropout_in(model):
+        assert model.config._attn_implementation == ATTENTION
+        for last in (4, 9):
+            torch.manual_seed(0)
+            states.append(model(input_ids=torch.tensor([[1, 2, 3, last]]), use_cache=False).last_hidden_state[0, :3])
     assert torch.allclose(*states, atol=1e-6)
 
 
@@ -190,27 +198,60 @@ def test_attention_never_looks_where_the_mask_forbids(as_numbers):
 def test_attention_without_dropout_is_pytorchs_own_and_draws_nothing():
     ours, state = made("sdpa").eval(), torch.get_rng_state()
     expected = ours(**BATCH).logits
-    use_byte_dropout(ours)
-    assert torch.equal(ours(**BATCH).logits, expected)
+    with byte_dropout_in(ours):
+        assert torch.equal(ours(**BATCH).logits, expected)
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_attention_in_training_repeats_with_a_seed():
     model = made("sdpa")
-    use_byte_dropout(model)
     logits = []
-    for seed in (7, 7, 8):
-        torch.manual_seed(seed)
-        logits.append(model(**BATCH).logits)
+    with byte_dropout_in(model):
+        for seed in (7, 7, 8):
+            torch.manual_seed(seed)
+            logits.append(model(**BATCH).logits)
     assert torch.equal(logits[0], logits[1])
     assert not torch.equal(logits[0], logits[2])
 
 
 def test_another_implementation_of_attention_stays_and_a_saved_model_names_none(tmp_path):
     eager, model = made("eager"), made("sdpa")
-    use_byte_dropout(eager)
-    use_byte_dropout(model)
-    assert (eager.config._attn_implementation, model.config._attn_implementation) == ("eager", ATTENTION)
-    model.save_pretrained(tmp_path)
+    with byte_dropout_in(eager), byte_dropout_in(model):
+        assert (eager.config._attn_implementation, model.config._attn_implementation) == ("eager", ATTENTION)
+        model.save_pretrained(tmp_path)
     assert ATTENTION not in (tmp_path / "config.json").read_text(encoding="utf-8")
     assert BertForTokenClassification.from_pretrained(tmp_path).config._attn_implementation == "sdpa"
+
+
+def registered() -> list[bool]:
+    return [ATTENTION in registry() for registry in (AttentionInterface, AttentionMaskInterface)]
+
+
+def test_afterwards_the_model_and_transformers_are_as_before():
+    model = made("sdpa").eval()
+    layers = {name: module for name, module in model.named_modules() if type(module) is torch.nn.Dropout}
+    expected = model(**BATCH).logits
+
+    def interrupted():
+        with byte_dropout_in(model):
+            assert registered() == [True, True]
+            model.train()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert registered() == [False, False]
+    assert {name: module for name, module in model.named_modules() if name in layers} == layers
+    assert all(layer.training for layer in layers.values()), "the mode that the model was in at the end"
+    assert model.config._attn_implementation == "sdpa"
+    assert torch.equal(model.eval()(**BATCH).logits, expected)
+
+
+def test_of_two_models_the_first_to_end_does_not_end_the_other():
+    one, two = made("sdpa"), made("sdpa")
+    with byte_dropout_in(one):
+        with byte_dropout_in(two):
+            two(**BATCH)
+        assert registered() == [True, True]
+        one(**BATCH)
+    assert registered() == [False, False]

@@ -16,10 +16,9 @@ from benchmarks import plain
 from benchmarks.training import WAYS, grouped_batches
 from ner_tutorial import CONLL_SCHEME, get_profile, load_model, load_tokenizer
 from ner_tutorial.alignment import Encoder
-from ner_tutorial.collation import token_budget_batches, training_rows
+from ner_tutorial.collation import EpochBatches, token_budget_batches, token_loss, training_rows
 from ner_tutorial.fast.layer_rates import parameter_groups
 from ner_tutorial.fast.vocabulary import trim_embeddings
-from ner_tutorial.training import token_loss
 
 each_loop = pytest.mark.parametrize("loop", LOOPS)
 
@@ -89,10 +88,11 @@ def test_the_loop_computes_what_the_plain_recipe_computes(corpus, encoder, tmp_p
 @each_loop
 @pytest.mark.parametrize("batching", ["tokens", "sentences"])
 def test_a_run_sees_every_example_once_an_epoch(loop, batching, corpus, encoder, rows, tmp_path, monkeypatch):
-    import ner_tutorial.training as training
+    from ner_tutorial.training import loop as by_hand
+    from ner_tutorial.training import trainer as by_trainer
 
     seen: list[Counter] = []
-    make = training._collator
+    make = by_hand.collator
 
     def watched(tokenizer):
         collate = make(tokenizer)
@@ -103,14 +103,15 @@ def test_a_run_sees_every_example_once_an_epoch(loop, batching, corpus, encoder,
 
         return collate_and_count
 
-    iterate = training.EpochBatches.__iter__
+    iterate = EpochBatches.__iter__
 
     def counted(self):
         seen.append(Counter())
         return iterate(self)
 
-    monkeypatch.setattr(training, "_collator", watched)
-    monkeypatch.setattr(training.EpochBatches, "__iter__", counted)
+    for module in (by_hand, by_trainer):
+        monkeypatch.setattr(module, "collator", watched)
+    monkeypatch.setattr(EpochBatches, "__iter__", counted)
     expected = Counter(tuple(row["input_ids"]) for row in rows)
     run(loop, tmp_path / "run", corpus, encoder, epochs=2, batching=batching)
     assert seen == [expected, expected]

@@ -1,16 +1,12 @@
 """What the machine offers: device, number format and threads, and how the format is found."""
 
-import platform
-import subprocess
-import sys
 import time
 
 import pytest
 import torch
 
 from ner_tutorial import detect_hardware
-from ner_tutorial.evaluation import _PlainAccelerator
-from ner_tutorial.fast.precision import cpu_bf16_instructions, cpu_is_faster_in_bf16, fast_precision
+from ner_tutorial.fast.precision import autocast_dtype, cpu_bf16_instructions, cpu_is_faster_in_bf16, fast_precision
 
 
 @pytest.fixture(autouse=True)
@@ -92,49 +88,18 @@ def test_a_card_that_only_emulates_bfloat16_computes_in_fp16(capability, chosen,
     assert fast_precision("mps") == "no"
 
 
-@pytest.mark.parametrize(
-    ("precision", "dtype", "enabled"),
-    [("fp16", torch.float16, True), ("bf16", torch.bfloat16, True), ("no", torch.bfloat16, False)],
-)
-def test_evaluation_computes_in_the_format_that_training_would_choose(precision, dtype, enabled, monkeypatch):
-    monkeypatch.setattr("ner_tutorial.fast.precision.fast_precision", lambda device: precision)
-    with _PlainAccelerator(torch.device("cpu")).autocast():
-        assert torch.is_autocast_enabled("cpu") is enabled
-        assert not enabled or torch.get_autocast_dtype("cpu") == dtype
-    assert not torch.is_autocast_enabled("cpu")
-
-
 def test_an_unknown_format_is_refused_with_the_choices():
     with pytest.raises(ValueError, match="unknown precision 'int8'; choose bf16, fp16 or no"):
         detect_hardware("int8")
 
 
-FAULTS = """
-import resource, sys
-import torch
-from ner_tutorial.fast.precision import keep_freed_memory
-
-if "keep" in sys.argv:
-    keep_freed_memory()
-
-def step():
-    torch.ones(4000, 3000)  # 48 MB; above 32 MB the system is asked every time
-
-for _ in range(20):  # the heap grows to its size
-    step()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
-    step()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
+@pytest.mark.skipif(torch.cuda.is_available() or torch.backends.mps.is_available(), reason="the CPU's refusal")
+def test_float16_on_a_cpu_is_refused():
+    with pytest.raises(ValueError, match="fp16 is for GPUs; on a processor choose bf16 or no"):
+        detect_hardware("fp16")
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only the GNU C library has this setting")
-def test_kept_memory_is_not_handed_out_and_cleared_again():
-    """Counted in page faults, one for 4 kB or more; in a process of its own, as it holds for a whole process."""
-
-    def faults(*arguments: str) -> int:
-        done = subprocess.run([sys.executable, "-c", FAULTS, *arguments], capture_output=True, text=True, check=True)
-        return int(done.stdout)
-
-    assert faults("keep") < 0.1 * faults()
+def test_each_precision_has_one_number_format():
+    assert [autocast_dtype(name) for name in ("bf16", "fp16", "no")] == [torch.bfloat16, torch.float16, torch.float32]
+    with pytest.raises(ValueError, match="unknown precision 'int8'; choose bf16, fp16 or no"):
+        autocast_dtype("int8")

@@ -136,7 +136,7 @@ def agree(folder: Path, other: Path) -> None:
 def test_the_undisturbed_run_writes_the_checkpoints_that_are_to_be_disturbed(through, loop):
     changes = through[loop]["changes"]
     assert len(load_result(through[loop]["folder"]).epochs) == 3
-    assert sum("complete.json" in change and change.startswith("open") for change in changes) == 3
+    assert sum(bool(re.match(MARKED, change)) for change in changes) == 6
     assert len(changes) > 30
 
 
@@ -162,18 +162,20 @@ def test_killed_at_random_changes_and_resumed_the_run_ends_bit_for_bit_the_same(
 
 
 # The most delicate moments: (what the change is like, which of those, how many changes further on).
-MARKED = r"open .*complete\.json"
+MARKED = r"os\.rename .*complete\.json\.partial"  # twice per epoch: when it is saved, and when it is scored
 MOMENTS = {
     "while the claim is written": (r"os\.rename run\.json", 0, 0),
-    "while a checkpoint is written": (MARKED, 1, -2),
-    "before a checkpoint is marked": (MARKED, 1, 0),
+    "while a checkpoint is written": (MARKED, 2, -4),
+    "before a checkpoint is marked": (MARKED, 2, 0),
     "before a whole checkpoint is in its place": (
-        r"os\.rename checkpoints/(partial-\d+|checkpoint-\d+/complete\.json\.partial)$",
+        r"os\.rename checkpoints/(epoch-\d+\.partial\.\d+|checkpoint-\d+/complete\.json\.partial)$",
         1,
         0,
     ),
-    "while an older checkpoint is cleaned up": (r"os\.remove .*", 1, 0),
-    "after the last epoch": (MARKED, 2, 6),
+    "between saving and scoring": (MARKED, 3, 0),
+    "while an older checkpoint is cleaned up": (r"os\.remove .*(optimizer|random_states|rng_state)", 1, 0),
+    "after the last epoch": (MARKED, 5, 2),
+    "while the model is moved to its place": (r"os\.rename model\.partial", 2, 0),
     "while the result is written": (r"os\.rename metrics\.json", 0, 0),
 }
 

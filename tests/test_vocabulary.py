@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 from transformers import AutoModelForTokenClassification, BertConfig, BertForTokenClassification, set_seed
 
+from ner_tutorial.collation import token_loss
 from ner_tutorial.fast.vocabulary import TrimmedEmbedding, restore_embeddings, trim_embeddings
-from ner_tutorial.training import token_loss
 
 VOCABULARY = 50
 ROWS = [{"input_ids": [2, 7, 9, 3]}, {"input_ids": [2, 11, 3]}]

@@ -1,9 +1,11 @@
 """Dropout with random numbers that cost little.
 
-Taught in chapter 9. PyTorch's dropout draws one random number for each number that it may drop, one after the other on
-a CPU. That is a seventh of a training step of a small encoder, and more where the matrix products are fast. Here one
-draw serves eight.
+Taught in chapter 10. PyTorch's dropout draws one random number for each number that it may drop, one after the other on
+a CPU, and in a small encoder that is a noticeable part of a training step. Here one draw serves eight.
 """
+
+import contextlib
+from collections.abc import Iterator
 
 import torch
 from torch import nn
@@ -99,25 +101,48 @@ def byte_dropout_attention(module, query, key, value, attention_mask, dropout=0.
     return (weights @ value).transpose(1, 2).contiguous(), None
 
 
-def use_byte_dropout(model: nn.Module) -> int:
-    """Replace the model's ``nn.Dropout`` layers in place, and return how many. They hold no weights.
+@contextlib.contextmanager
+def byte_dropout_in(model: nn.Module) -> Iterator[int]:
+    """Inside it, the model drops by random bytes; afterwards it and Transformers are as before. Gives the layers' number.
 
-    The dropout inside attention is no layer: a Transformers model with PyTorch's attention gets
-    ``byte_dropout_attention`` instead. Another implementation of attention stays as it is.
+    The model's ``nn.Dropout`` layers, which hold no weights, are replaced in place. The dropout inside attention is no
+    layer: a Transformers model with PyTorch's attention gets ``byte_dropout_attention`` instead. Another implementation
+    of attention stays as it is.
     """
-    found = [
+    places = [
         (module, name, layer)
         for module in model.modules()
         for name, layer in module.named_children()
         if type(layer) is nn.Dropout
     ]
-    for module, name, layer in found:
-        setattr(module, name, ByteDropout(layer.p).train(layer.training))
-    if getattr(getattr(model, "config", None), "_attn_implementation", None) == "sdpa":
-        from transformers import AttentionInterface, AttentionMaskInterface
-        from transformers.masking_utils import sdpa_mask
+    with contextlib.ExitStack() as undo:
+        for module, name, layer in places:
+            setattr(module, name, ByteDropout(layer.p).train(layer.training))
+            undo.callback(_put_back, module, name, layer)
+        if getattr(getattr(model, "config", None), "_attn_implementation", None) == "sdpa":
+            undo.enter_context(_registered())
+            model.set_attn_implementation(ATTENTION)
+            undo.callback(model.set_attn_implementation, "sdpa")
+        yield len(places)
 
-        AttentionInterface.register(ATTENTION, byte_dropout_attention)
-        AttentionMaskInterface.register(ATTENTION, sdpa_mask)
-        model.set_attn_implementation(ATTENTION)
-    return len(found)
+
+def _put_back(module: nn.Module, name: str, layer: nn.Module) -> None:
+    setattr(module, name, layer.train(getattr(module, name).training))
+
+
+@contextlib.contextmanager
+def _registered() -> Iterator[None]:
+    """Inside it, Transformers knows our attention by its name. Its registries hold for the whole process."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    registries = ((AttentionInterface, byte_dropout_attention), (AttentionMaskInterface, sdpa_mask))
+    # Within another model's with, the name stands already, and is taken out where it was put in.
+    new = [(registry, function) for registry, function in registries if ATTENTION not in registry()]
+    for registry, function in new:
+        registry.register(ATTENTION, function)
+    try:
+        yield
+    finally:
+        for registry, _ in new:
+            registry._global_mapping.pop(ATTENTION, None)  # there is no public way to take a name out

@@ -1,13 +1,31 @@
 """What the machine offers, and what training makes of it: device, precision, threads.
 
-Taught in chapter 5 (the choice) and chapter 9 (why the number format is timed).
+Taught in chapter 5 (the choice) and chapter 10 (why the number format is timed).
 """
 
 import functools
 import os
+import platform
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
+
+PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16, "no": torch.float32}
+"""By the name of a precision, the number format that matrix products compute in."""
+
+
+def autocast_dtype(precision: str) -> torch.dtype:
+    """The number format of a precision: ``bf16``, ``fp16`` or ``no`` (float32).
+
+    Raises:
+        ValueError: there is no precision of that name.
+    """
+    if precision not in PRECISIONS:
+        *others, last = PRECISIONS
+        raise ValueError(f"unknown precision {precision!r}; choose {', '.join(others)} or {last}")
+    return PRECISIONS[precision]
 
 
 @dataclass(frozen=True)
@@ -24,16 +42,13 @@ class Hardware:
     """Processor threads that PyTorch uses."""
 
     def describe(self) -> str:
-        format_ = {"bf16": "bfloat16 mixed precision", "fp16": "float16 mixed precision", "no": "float32"}[
-            self.precision
-        ]
-        return f"{self.device} ({self.name}), {format_}, {self.threads} threads"
+        name = str(PRECISIONS[self.precision]).removeprefix("torch.")
+        mixed = "" if self.precision == "no" else " mixed precision"
+        return f"{self.device} ({self.name}), {name}{mixed}, {self.threads} threads"
 
 
 def cpu_bf16_instructions() -> tuple[str, ...]:
     """The processor's instructions for bfloat16 products: some of ``AVX512-BF16`` and ``AMX``."""
-    import torch
-
     # There is no public query; torch's own mkldnn path asks the same two functions.
     checks = {"AVX512-BF16": "_is_avx512_bf16_supported", "AMX": "_is_amx_tile_supported"}
     return tuple(name for name, check in checks.items() if getattr(torch.cpu, check, lambda: False)())
@@ -47,8 +62,6 @@ def cpu_is_faster_in_bf16() -> bool:
     product in bfloat16. So where there are instructions, a product of an encoder's size is timed in both formats, once
     a program.
     """
-    import torch
-
     if not cpu_bf16_instructions():
         return False
     rows, weight = torch.ones(256, 384), torch.ones(1536, 384)
@@ -66,31 +79,7 @@ def cpu_is_faster_in_bf16() -> bool:
     return bfloat16 < 0.75 * float32
 
 
-@functools.cache
-def keep_freed_memory() -> bool:
-    """Ask the C library to keep the memory that PyTorch frees, for the rest of the program. True if it does.
-
-    The GNU C library hands large freed blocks back to the system (above 32 MB always, below that sometimes), and the
-    system clears each page when it hands it out again. A training step on a CPU frees and takes as many bytes as the
-    model has, several times over: chapter 9 measures what that costs. With this, the program holds until its end what
-    it took at its peak.
-
-    Setting ``MALLOC_MMAP_THRESHOLD_`` and ``MALLOC_TRIM_THRESHOLD_`` before Python starts does the same (glibc manual,
-    "Malloc Tunable Parameters"). Other C libraries have no such setting.
-    """
-    import ctypes
-    import platform
-
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    mallopt = ctypes.CDLL(None).mallopt
-    trim_threshold, mmap_threshold = -1, -3  # from malloc.h
-    return all(mallopt(option, 2**30) for option in (mmap_threshold, trim_threshold))
-
-
 def _cpu_name() -> str:
-    import platform
-
     try:
         with Path("/proc/cpuinfo").open(encoding="utf-8") as info:
             names = [line.split(":", 1)[1].strip() for line in info if line.startswith("model name")]
@@ -105,8 +94,6 @@ def fast_precision(device: str) -> str:
     Args:
         device: ``cuda``, ``mps`` or ``cpu``.
     """
-    import torch
-
     if device == "cuda":
         # is_bf16_supported() also counts emulation, which is slower than fp16; units came with compute capability 8.
         return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp16"
@@ -117,12 +104,10 @@ def detect_hardware(precision: str | None = None) -> Hardware:
     """The device to train on and the precision it is fast in. ``precision`` overrides the second.
 
     Raises:
-        ValueError: ``precision`` is not ``bf16``, ``fp16`` or ``no``, or it is ``fp16`` and there is no GPU.
+        ValueError: ``precision`` is not ``bf16``, ``fp16`` or ``no``, or is ``fp16`` on a CPU, which has no units for it.
     """
-    import torch
-
-    if precision not in (None, "bf16", "fp16", "no"):
-        raise ValueError(f"unknown precision {precision!r}; choose bf16, fp16 or no")
+    if precision is not None:
+        autocast_dtype(precision)
     if torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "").lower() not in ("1", "true", "yes"):
         device, name = "cuda", torch.cuda.get_device_name()
     elif torch.backends.mps.is_available() and not os.environ.get("ACCELERATE_USE_CPU"):

@@ -1,0 +1,238 @@
+"""Everything that both loops need before the first step.
+
+Taught in chapter 5, which takes the same steps one by one: settings, corpus, tokenizer, model, rows, batches.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from ner_tutorial import fast
+from ner_tutorial.alignment import Encoder
+from ner_tutorial.collation import EpochBatches, training_rows
+from ner_tutorial.corpus import load_corpus, take
+from ner_tutorial.encoders import load_model, load_tokenizer
+from ner_tutorial.evaluation import EvaluationSet, encode_split
+from ner_tutorial.labels import IGNORED_LABEL, LabelScheme
+from ner_tutorial.metrics import score_labels
+from ner_tutorial.profiles import Profile
+from ner_tutorial.training.checkpoints import checkpoint_folder
+from ner_tutorial.training.results import METRICS_FILE, TrainingResult, load_result
+from ner_tutorial.training.run_folder import (
+    check_folder,
+    claim_folder,
+    corpus_fingerprint,
+    hold_folder,
+    recorded_settings,
+)
+from ner_tutorial.training.settings import TrainingSettings, resolve
+
+log = logging.getLogger("ner_tutorial")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to do: all that can be said before a model is loaded."""
+
+    settings: TrainingSettings
+    corpus: Mapping
+    """The splits ``train``, ``validation`` and ``test``."""
+    hardware: fast.Hardware
+    folder: Path
+    resume: bool
+
+
+def plan_run(loop: str, folder: str | Path, corpus, profile: Profile | str | None, overrides: Mapping) -> Plan:
+    """Settle the settings of a run, load its corpus, and look at its folder. Nothing is written.
+
+    Args:
+        loop: ``trainer`` or ``accelerate``.
+        corpus: a ``DatasetDict``, a source for ``load_corpus``, or ``None`` for the profile's.
+        overrides: settings by name, and ``resume``.
+
+    Raises:
+        FileExistsError: the folder holds another run or other files.
+        FileNotFoundError, OSError, TypeError, ValueError: corpus or settings cannot be used; the message says why.
+    """
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
+
+    overrides = dict(overrides)
+    resume, given = overrides.pop("resume"), isinstance(corpus, Mapping)
+    settings = resolve(profile, overrides | {"corpus": "given" if given else None if corpus is None else str(corpus)})
+    splits = corpus if given else load_corpus(settings.corpus)
+    # The default precision may be found by timing; a run goes on in the format that it began in.
+    recorded = (recorded_settings(folder) or {}) if resume else {}
+    hardware = fast.detect_hardware(settings.precision or recorded.get("precision"))
+    state = PartialState(cpu=hardware.device == "cpu")
+    # For the same reason one process decides for all.
+    hardware = replace(hardware, precision=broadcast_object_list([hardware.precision])[0])
+    settings = replace(
+        settings,
+        loop=loop,
+        corpus_sha256=corpus_fingerprint(splits),
+        precision=hardware.precision,
+        byte_dropout=settings.byte_dropout and hardware.device == "cpu",
+        processes=state.num_processes,
+    )
+    if state.is_main_process:
+        check_folder(folder, settings, resume)
+    state.wait_for_everyone()
+    return Plan(settings, splits, hardware, Path(folder), resume)
+
+
+def finished_result(plan: Plan) -> TrainingResult | None:
+    """The result of the run that is to be resumed, if it is finished and its model is whole."""
+    if not (plan.resume and (plan.folder / METRICS_FILE).is_file()):
+        return None
+    if reason := model_damage(plan.folder):
+        log.warning(
+            "The run in %s is finished, but its model is damaged (%s): it is made again from the checkpoints.",
+            plan.folder,
+            reason,
+        )
+        return None
+    return load_result(plan.folder)
+
+
+def model_damage(folder: Path) -> str:
+    """What is missing or cut off in the folder of a finished model, in words; empty if nothing is."""
+    from safetensors import SafetensorError, safe_open
+
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            return f"{name} is missing"
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
+        return "the tokenizer is missing"
+    try:
+        with safe_open(folder / "model.safetensors", framework="pt"):  # checks the file's length against its header
+            return ""
+    except (SafetensorError, OSError) as error:
+        return f"model.safetensors: {error}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is ready for its first step."""
+
+    settings: TrainingSettings
+    hardware: fast.Hardware
+    folder: Path
+    encoder: Encoder
+    """The tokenizer with the labels and lengths of this run."""
+    model: torch.nn.Module
+    rows: list[dict[str, list[int]]]
+    """The training rows: ``input_ids``, ``attention_mask``, ``labels``."""
+    batches: EpochBatches
+    validation: EvaluationSet
+    test: EvaluationSet
+    validation_split: object
+    """The validation split as a data set, for the check of text against words."""
+    sentences: int
+    """In the training split."""
+    entities: int
+    """In the validation split."""
+
+    @property
+    def tokenizer(self):
+        return self.encoder.tokenizer
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.batches) // self.settings.processes
+
+    @property
+    def steps(self) -> int:
+        """Training steps of the whole run, which the schedule must know in advance."""
+        return self.steps_per_epoch * self.settings.epochs
+
+    @cached_property
+    def divisor(self) -> float | None:
+        """What the summed loss of a batch is divided by: the counted labels of a mean batch. ``None`` means its mean."""
+        if self.settings.batching == "sentences":
+            return None
+        counted = sum(label != IGNORED_LABEL for row in self.rows for label in row["labels"])
+        return counted / len(self.batches)
+
+    def checkpoint(self, epoch: int) -> Path:
+        """The folder of the checkpoint after ``epoch``, counted from 1."""
+        return checkpoint_folder(self.folder, self.settings.loop, epoch, self.steps_per_epoch)
+
+
+def prepare(plan: Plan) -> Run:
+    """Load tokenizer and model and make rows and batches, in the order in which nothing random depends on another.
+
+    Raises:
+        OSError, ValueError: corpus or checkpoint cannot be used; the message says why.
+    """
+    from transformers import set_seed
+
+    settings = plan.settings
+    train = take(plan.corpus["train"], settings.train_sentences)
+    if not len(train):
+        raise ValueError("the train split holds no sentence")
+    scheme = LabelScheme.from_features(train.features)
+    tokenizer = load_tokenizer(settings.checkpoint)
+    set_seed(settings.seed)  # the classification head starts random: the seed comes before the model (erratum 6)
+    model = load_model(settings.checkpoint, scheme)
+    model.config.pad_token_id = tokenizer.pad_token_id  # what the collator pads with; config.json may say another id
+    fast.parameter_groups(model, 0.0, 1.0, settings.layer_decay)  # refuses a model whose layers are not known
+    encoder = Encoder(tokenizer, scheme, settings.max_length, settings.stride)
+    rows = training_rows(train, encoder)
+    validation, test = (encode_split(plan.corpus[split], encoder) for split in ("validation", "test"))
+    # Scored before anything is trained: what scoring needs is there, or it is found out now.
+    nothing = [["O"] * len(gold) for gold in validation.references]
+    entities = score_labels(validation.references, nothing, scheme=None).number
+    return Run(
+        settings=settings,
+        hardware=plan.hardware,
+        folder=plan.folder,
+        encoder=encoder,
+        model=model,
+        rows=rows,
+        batches=EpochBatches(
+            [len(row["input_ids"]) for row in rows],
+            settings.batch_size,
+            settings.epochs,
+            settings.seed,
+            by_tokens=settings.batching == "tokens",
+            processes=settings.processes,
+        ),
+        validation=validation,
+        test=test,
+        validation_split=plan.corpus["validation"],
+        sentences=len(train),
+        entities=entities,
+    )
+
+
+@contextlib.contextmanager
+def ready_run(plan: Plan) -> Iterator[Run]:
+    """The run of a plan, in a folder that no other process trains in; the folder is claimed when all is ready."""
+    from accelerate import PartialState
+
+    state = PartialState()
+    with hold_folder(plan.folder) if state.is_main_process else contextlib.nullcontext():
+        run = prepare(plan)
+        if state.is_main_process:
+            claim_folder(plan.folder, plan.settings)
+        state.wait_for_everyone()
+        yield run
+
+
+def collator(tokenizer):
+    """Pads the rows of a batch to its longest: ids with the tokenizer's padding, labels with -100."""
+    from transformers import DataCollatorForTokenClassification
+
+    return DataCollatorForTokenClassification(tokenizer)
+
+
+def adamw(model, settings: TrainingSettings) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019) with a learning rate for each layer, all tensors in one call."""
+    groups = fast.parameter_groups(model, settings.weight_decay, settings.learning_rate, settings.layer_decay)
+    return torch.optim.AdamW(groups, fused=True)
