@@ -4,19 +4,22 @@ The plain path is the recipe of ``benchmarks/plain.py``: the model's own mean lo
 """
 
 import dataclasses
+import json
 from collections import Counter
 
 import pytest
 import torch
-from miniature import LOOPS, name_corpus, run, save_encoder, save_lookup_model
+from miniature import LOOPS, name_corpus, run, save_encoder, save_lookup_model, weights
 from torch.utils.data import DataLoader
-from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
+from transformers import AttentionInterface, AutoModelForTokenClassification, DataCollatorForTokenClassification
 
 from benchmarks import plain
 from benchmarks.training import WAYS, grouped_batches
 from ner_tutorial import CONLL_SCHEME, get_profile, load_model, load_tokenizer
 from ner_tutorial.alignment import Encoder
 from ner_tutorial.collation import EpochBatches, token_budget_batches, token_loss, training_rows
+from ner_tutorial.fast import Hardware, speed_up
+from ner_tutorial.fast.dropout import ByteDropout
 from ner_tutorial.fast.layer_rates import parameter_groups
 from ner_tutorial.fast.vocabulary import trim_embeddings
 
@@ -158,3 +161,74 @@ def test_the_plain_evaluation_answers_for_each_counted_label_in_order(rows, enco
     with torch.inference_mode():
         expected = model(**batch).logits[0].argmax(-1)[labels != -100].tolist()
     assert found[0] == expected
+
+
+@each_loop
+@pytest.mark.parametrize("batching", ["tokens", "sentences"])
+@pytest.mark.parametrize(
+    "engine", [{"trim": True}, {"byte_dropout": True}, {"trim": True, "byte_dropout": True}], ids=str
+)
+def test_the_engine_changes_time_and_nothing_that_is_learned(loop, batching, engine, corpus, encoder, tmp_path):
+    """Without dropout, and without weight decay, which alone moves unused rows: the plain path and the fast one agree."""
+    profile = dataclasses.replace(get_profile("quick"), weight_decay=0.0)
+    off = {"trim": False, "byte_dropout": False}
+    plain_run, fast_run = (
+        run(loop, tmp_path / name, corpus, encoder, epochs=2, profile=profile, batching=batching, precision="no", **how)
+        for name, how in (("plain", off), ("fast", off | engine))
+    )
+    expected, found = weights(plain_run.model_dir), weights(fast_run.model_dir)
+    assert found.keys() == expected.keys()
+    # The norm by which gradients are clipped is a sum over all rows: its rounding may differ.
+    assert all(torch.allclose(found[name], expected[name], rtol=1e-3, atol=1e-5) for name in expected)
+    for one, other in zip(plain_run.epochs, fast_run.epochs, strict=True):
+        assert one.train_loss == pytest.approx(other.train_loss, rel=1e-4)
+        assert one.f1 == other.f1
+    record = json.loads((fast_run.model_dir / "run.json").read_text(encoding="utf-8"))
+    assert {name: record[name] for name in off} == off | engine
+
+
+CPU = Hardware("cpu", "a processor", "no", 1)
+
+
+def test_after_the_with_the_model_is_plain_and_whole_and_has_learned(rows, encoder):
+    model = load_model(encoder, CONLL_SCHEME).train()
+    modules, before = {n: type(m) for n, m in model.named_modules()}, model.state_dict()
+    before = {name: tensor.clone() for name, tensor in before.items()}
+    with speed_up(model, rows, CPU):
+        assert {n: type(m) for n, m in model.named_modules()} != modules
+        with torch.no_grad():
+            model.get_input_embeddings().weight += 1
+    assert {n: type(m) for n, m in model.named_modules()} == modules
+    after = model.state_dict()
+    name = next(name for name in after if name.endswith("word_embeddings.weight"))
+    used = sorted({i for row in rows for i in row["input_ids"]})
+    assert torch.equal(after[name][used], before[name][used] + 1)
+    assert all(torch.equal(after[other], before[other]) for other in before if other != name)
+
+
+def test_an_exception_in_the_with_leaves_the_model_plain_too(rows, encoder):
+    model = load_model(encoder, CONLL_SCHEME)
+    modules, registered = {n: type(m) for n, m in model.named_modules()}, set(AttentionInterface())
+
+    def broken():
+        with speed_up(model, rows, CPU):
+            raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        broken()
+    assert {n: type(m) for n, m in model.named_modules()} == modules
+    assert set(AttentionInterface()) == registered
+    assert model.config._attn_implementation == "sdpa"
+
+
+def test_on_a_graphics_card_dropout_stays_pytorchs(rows, encoder):
+    model = load_model(encoder, CONLL_SCHEME)
+    with speed_up(model, rows, dataclasses.replace(CPU, device="cuda")):
+        assert not any(isinstance(module, ByteDropout) for module in model.modules())
+        assert model.config._attn_implementation == "sdpa"
+
+
+def test_a_run_leaves_nothing_behind_in_transformers(corpus, encoder, tmp_path):
+    registered = set(AttentionInterface())
+    run("accelerate", tmp_path / "run", corpus, encoder, epochs=1, train_sentences=8, byte_dropout=True)
+    assert set(AttentionInterface()) == registered

@@ -352,25 +352,6 @@ def test_every_evaluation_computes_in_float32_whatever_the_format_of_the_run(loo
 
 
 @each_loop
-@pytest.mark.parametrize("batching", ["tokens", "sentences"])
-def test_trimming_the_vocabulary_changes_no_used_weight(loop, batching, noisy_corpus, encoder, tmp_path):
-    """Without weight decay, which alone moves unused rows; then the runs agree to the bit."""
-    profile = dataclasses.replace(get_profile("quick"), weight_decay=0.0)
-    found = [
-        run(
-            loop, tmp_path / str(trim), noisy_corpus, encoder, epochs=1, profile=profile, batching=batching, trim=trim,
-            precision="no",
-        )
-        for trim in (True, False)
-    ]  # fmt: skip
-    trimmed, plain = (weights(result.model_dir) for result in found)
-    assert trimmed.keys() == plain.keys()
-    # The norm by which gradients are clipped is a sum over all rows: its rounding may differ.
-    assert all(torch.allclose(trimmed[name], plain[name], rtol=1e-4, atol=1e-6) for name in plain)
-    assert found[0].epochs[0].train_loss == pytest.approx(found[1].epochs[0].train_loss, rel=1e-5)
-
-
-@each_loop
 def test_token_batches_and_sentence_batches_agree_when_all_rows_are_one_batch(
     loop, noisy_corpus, lookup, tmp_path_factory
 ):
