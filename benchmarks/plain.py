@@ -15,10 +15,19 @@ from ner_tutorial.labels import CONLL_SCHEME
 BATCH_SIZE = 8
 
 
-def train(rows, tokenizer, checkpoint: str, epochs: int, learning_rate: float, seed: int, batch_size: int = BATCH_SIZE):
+def train(
+    rows,
+    tokenizer,
+    checkpoint,
+    epochs: int,
+    learning_rate: float,
+    seed: int,
+    batch_size: int = BATCH_SIZE,
+    device: str = "cpu",
+):
     """Fine-tune ``checkpoint`` on ``rows``; return the model and the seconds spent in training steps."""
     set_seed(seed)
-    model = load_model(checkpoint, CONLL_SCHEME)
+    model = load_model(checkpoint, CONLL_SCHEME).to(device)
     collate = DataCollatorForTokenClassification(tokenizer)
     loader = DataLoader(rows, batch_size=batch_size, shuffle=True, collate_fn=collate)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.01)
@@ -27,11 +36,13 @@ def train(rows, tokenizer, checkpoint: str, epochs: int, learning_rate: float, s
     started = time.perf_counter()
     for _ in range(epochs):
         for batch in loader:
-            model(**batch).loss.backward()
+            model(**{name: tensor.to(device) for name, tensor in batch.items()}).loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
             optimizer.zero_grad()
+    if device == "cuda":
+        torch.cuda.synchronize()  # the steps are only asked for until now
     return model.eval(), time.perf_counter() - started
 
 
@@ -41,7 +52,7 @@ def evaluate(model, rows, tokenizer, batch_size: int = BATCH_SIZE) -> list[list[
     predicted = []
     for batch in DataLoader(rows, batch_size=batch_size, collate_fn=DataCollatorForTokenClassification(tokenizer)):
         labels = batch.pop("labels")
-        best = model(**batch).logits.argmax(-1)
+        best = model(**{name: tensor.to(model.device) for name, tensor in batch.items()}).logits.argmax(-1).cpu()
         predicted += [row[mask].tolist() for row, mask in zip(best, labels != -100, strict=True)]
     return predicted
 
