@@ -11,7 +11,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 
 import torch
 
-from benchmarks import gpu, reading, steps, targets, training
+from benchmarks import gpu, mix, reading, steps, targets, training
 from benchmarks.common import machine, say
 from ner_tutorial.notebook import trained_model
 
@@ -31,12 +31,13 @@ PARTS = {
     "batches": lambda: training.ways_of_batching(),
     "warm-up": lambda: training.warm_up(),
     "training": lambda: training.whole_corpus(),
+    "genre mix": lambda: mix.genre_mix(),
     "gpu": lambda: gpu.comparison(),
 }
 # Without a card it measures this processor, which nobody asked for: it runs when it is named.
 BY_DEFAULT = [name for name in PARTS if name != "gpu" or torch.cuda.is_available()]
 
-OWN_MACHINE = {"batches", "warm-up", "training", "gpu"}
+OWN_MACHINE = {"batches", "warm-up", "training", "genre mix", "gpu"}
 """Parts that name their own machine, since another one may have run them: F1, and what was measured on a card."""
 
 
