@@ -65,9 +65,7 @@ def write_encoder(folder: Path, sentences, **shape) -> Path:
 def seconds_of_run(run: Callable, corpus, encoder: Path, profile) -> float:
     """Seconds of the training steps of one epoch with one of the package's loops."""
     with tempfile.TemporaryDirectory() as folder:
-        result = run(
-            Path(folder) / "run", corpus=corpus, checkpoint=encoder, profile=profile, epochs=1, progress=False
-        )
+        result = run(Path(folder) / "run", corpus=corpus, checkpoint=encoder, profile=profile, epochs=1, progress=False)
     return result.train_runtime_s
 
 
@@ -184,9 +182,7 @@ def quality(encoder: str | Path, corpus, device: str, seeds=SEEDS, rates=RATES) 
     }
 
 
-def comparison(
-    sentences: int = 1280, rounds: int = 5, encoder: str | Path = "minilm", seeds=SEEDS, **shape
-) -> dict:
+def comparison(sentences: int = 1280, rounds: int = 5, encoder: str | Path = "minilm", seeds=SEEDS, **shape) -> dict:
     """Everything above on the device that training would choose. ``shape`` makes the random encoder smaller (tests)."""
     hardware = detect_hardware()
     whole = load_corpus("newswire")

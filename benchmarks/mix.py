@@ -68,9 +68,7 @@ def genre_mix(seeds=SEEDS, sentences: int = SENTENCES, encoder: str | Path = "mi
             team_scores = score_labels([found.references[i] for i in team], [found.predictions[i] for i in team])
             rows[name]["f1"].append(round(found.scores.f1, 4))
             rows[name]["team_f1"].append(round(team_scores.f1, 4))
-            rows[name]["team_share"].append(
-                round(sum(genre(train[i]) in TEAM_SPORT for i in chosen) / len(chosen), 3)
-            )
+            rows[name]["team_share"].append(round(sum(genre(train[i]) in TEAM_SPORT for i in chosen) / len(chosen), 3))
             say(f"  seed {seed}, {name}: F1 {found.scores.f1:.4f}, team sport {team_scores.f1:.4f}")
     first, second = (row["f1"] for row in rows.values())
     gains = [b - a for a, b in zip(first, second, strict=True)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, load_dataset
 
-from ner_tutorial.conll import Sentence, SentenceReader
+from ner_tutorial.conll import Sentence, SentenceReader, read_conll
 from ner_tutorial.corpus_files import SPLITS, split_files
 from ner_tutorial.hub.download import HubUnreachable, cache_only, explain, fetch, offline
 from ner_tutorial.labels import CHUNK_NAMES, CONLL_SCHEME, POS_NAMES, LabelScheme

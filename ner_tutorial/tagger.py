@@ -34,6 +34,11 @@ class EntitySpan:
         return asdict(self)
 
 
+BATCH_SIZE = {"cpu": 48, "cuda": 1024}
+"""Windows per batch, by kind of device. A processor is busy with few; a graphics card waits for each batch to be launched,
+so it gets as many as keep it computing."""
+
+
 class Tagger:
     """Finds entities in text. Made by ``load_tagger``.
 
@@ -72,18 +77,20 @@ class Tagger:
         """The entities of one text, in order. An empty text has none."""
         return self.predict([text])[0]
 
-    def predict(self, texts: Sequence[str], batch_size: int = 48) -> list[list[EntitySpan]]:
+    def predict(self, texts: Sequence[str], batch_size: int | None = None) -> list[list[EntitySpan]]:
         """The entities of each text, in the order of the texts.
 
         Args:
             texts: any number of strings.
-            batch_size: windows of similar length that go through the model together, counted as in training: a batch
+            batch_size: windows of similar length that go through the model together; default, ``BATCH_SIZE``. Counted as in training: a batch
                 has ``TOKENS_PER_SENTENCE`` times as many tokens, in many short windows or a few long ones.
 
         Raises:
             TypeError: ``texts`` is one string, or an item is not a string.
             ValueError: ``batch_size`` is less than 1.
         """
+        if batch_size is None:
+            batch_size = BATCH_SIZE.get(self.model.device.type, BATCH_SIZE["cpu"])
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if isinstance(texts, str):

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import BertConfig
 
 from benchmarks import common, gpu, targets, training
-from benchmarks.__main__ import PARTS, OWN_MACHINE, main
-from benchmarks.steps import BUDGET, newswire_rows
-from ner_tutorial import CONLL_SCHEME, get_profile, load_corpus, load_tokenizer
+from benchmarks.__main__ import OWN_MACHINE, PARTS, main
+from benchmarks.steps import newswire_rows
+from ner_tutorial import get_profile, load_corpus
 from ner_tutorial.collation import EpochBatches
 
 RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results.json"
@@ -185,7 +184,9 @@ def gpu_record(tmp_path_factory) -> dict:
 def test_the_gpu_part_runs_on_whatever_device_is_there(gpu_record):
     assert list(gpu_record["variants"]) == ["recipe", "full, loop", "full, Trainer", "fast, loop", "fast, Trainer"]
     assert list(gpu_record["prediction"]) == ["pipeline, one at a time", "pipeline, batches of 64", "predict"]
-    assert all(row["median"] > 0 for part in ("variants", "prediction", "evaluation") for row in gpu_record[part].values())
+    assert all(
+        row["median"] > 0 for part in ("variants", "prediction", "evaluation") for row in gpu_record[part].values()
+    )
     assert len(gpu_record["quality"]["fast_test_f1"]) == 1
 
 

@@ -9,10 +9,26 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ner_tutorial.fast.dropout import byte_dropout_in
 from ner_tutorial.fast.layer_rates import parameter_groups
-from ner_tutorial.fast.precision import Hardware, autocast_dtype, detect_hardware, fast_precision
+from ner_tutorial.fast.precision import (
+    Hardware,
+    autocast_dtype,
+    detect_hardware,
+    fast_precision,
+    faster_precision,
+    loading_ahead,
+)
 from ner_tutorial.fast.vocabulary import restore_embeddings, trim_embeddings
 
-__all__ = ["Hardware", "autocast_dtype", "detect_hardware", "fast_precision", "parameter_groups", "speed_up"]
+__all__ = [
+    "Hardware",
+    "autocast_dtype",
+    "detect_hardware",
+    "fast_precision",
+    "faster_precision",
+    "loading_ahead",
+    "parameter_groups",
+    "speed_up",
+]
 
 
 @contextlib.contextmanager

@@ -42,15 +42,18 @@ def layer_depths(model) -> dict[str, int]:
     return depths
 
 
-def parameter_groups(model, weight_decay: float, learning_rate: float, layer_decay: float = 1.0) -> list[dict]:
-    """Groups for AdamW, the head's first. Matrices decay; biases and normalisation weights, which are vectors, do not.
+def parameter_groups(
+    model, weight_decay: float, learning_rate: float, layer_decay: float = 1.0, decayed: str = "matrices"
+) -> list[dict]:
+    """Groups for AdamW, the head's first.
 
     Args:
         model: a Transformers model with a head on an encoder. Frozen parameters are left out.
-        weight_decay: of the matrices.
+        weight_decay: of the weights that decay.
         learning_rate: of the head.
         layer_decay: the last layer learns at ``layer_decay`` times the head's rate, the layer below it at
             ``layer_decay`` times that, and so on down to the embeddings. With 1.0 all learn at one rate.
+        decayed: ``matrices``, so that biases and normalisation weights, which are vectors, keep their size; or ``all``.
 
     Raises:
         ValueError: ``layer_decay`` is not above 0 and at most 1, or the layers of the model cannot be told apart.
@@ -61,7 +64,7 @@ def parameter_groups(model, weight_decay: float, learning_rate: float, layer_dec
     top = max(depths.values())
     groups: dict[tuple[int, bool], dict] = {}
     for name, parameter in learning.items():
-        below, is_vector = top - depths[name], parameter.ndim < 2
+        below, is_vector = top - depths[name], parameter.ndim < 2 and decayed == "matrices"
         group = groups.setdefault(
             (below, is_vector),
             {

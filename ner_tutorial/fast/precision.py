@@ -6,7 +6,9 @@ Taught in chapter 5 (the choice) and chapter 10 (why the number format is timed)
 import functools
 import os
 import platform
+import statistics
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,6 +100,57 @@ def fast_precision(device: str) -> str:
         # is_bf16_supported() also counts emulation, which is slower than fp16; units came with compute capability 8.
         return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp16"
     return "bf16" if device == "cpu" and cpu_is_faster_in_bf16() else "no"
+
+
+def faster_precision(model, batches: Sequence[Mapping], hardware: Hardware, rounds: int = 3) -> tuple[str, float]:
+    """The faster number format for training steps of this size: float32, or the one that the device is fast in.
+
+    Large products gain from fewer digits. In small batches the conversions can cost more than that, so a few real steps
+    are timed both ways, in turns. Weights and random states are afterwards as they were.
+
+    Args:
+        model: a Transformers model, on the device.
+        batches: padded batches with ``labels``, on the device.
+        hardware: its ``precision`` is the format that is compared with float32.
+
+    Returns:
+        (precision, ratio): ``no`` or ``hardware.precision``; seconds in float32 by seconds in the other format.
+    """
+    if hardware.precision == "no":
+        return "no", 1.0
+
+    def seconds(precision: str) -> float:
+        started = time.perf_counter()
+        for batch in batches:
+            with torch.autocast(hardware.device, autocast_dtype(precision), enabled=precision != "no"):
+                loss = model(**batch).loss
+            loss.backward()
+            model.zero_grad()
+        if hardware.device == "cuda":
+            torch.cuda.synchronize()  # the steps were only asked for until now
+        return time.perf_counter() - started
+
+    training = model.training
+    model.train()
+    with torch.random.fork_rng():
+        seconds("no"), seconds(hardware.precision)  # the first call of each prepares code
+        ratios = [seconds("no") / seconds(hardware.precision) for _ in range(rounds)]
+    model.train(training)
+    ratio = statistics.median(ratios)
+    # A gain within what timing varies by is none, and float32 is the simpler choice.
+    return (hardware.precision if ratio > 1.05 else "no"), ratio
+
+
+def loading_ahead(hardware: Hardware) -> dict:
+    """Options for a ``DataLoader`` that has a batch ready when a graphics card asks for it; none for other devices.
+
+    Two workers pad the rows, and pinned memory can be copied while the card computes.
+    """
+    if hardware.device != "cuda":
+        return {}
+    # The workers are forked, and the tokenizers library would warn of that in each of them unless this is set.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    return {"num_workers": 2, "persistent_workers": True, "pin_memory": True}
 
 
 def detect_hardware(precision: str | None = None) -> Hardware:

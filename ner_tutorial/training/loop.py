@@ -22,9 +22,9 @@ from ner_tutorial.training.checkpoints import (
     one_line_if_disk_is_full,
     remove_if_ours,
 )
-from ner_tutorial.training.preparation import Run, adamw, collator, finished_result, plan_run, ready_run
+from ner_tutorial.training.preparation import Run, adamw, collator, plan_run
 from ner_tutorial.training.results import History, LossMeter, TrainingResult
-from ner_tutorial.training.scoring import finish, require_finite_weights, score_epoch
+from ner_tutorial.training.scoring import carry_out, require_finite_weights, score_epoch
 from ner_tutorial.training.settings import takes_settings
 
 
@@ -55,13 +55,7 @@ def train_with_accelerate(
         FileNotFoundError, OSError, ValueError: corpus, checkpoint or settings cannot be used; the message says why.
     """
     plan = plan_run("accelerate", output_dir, corpus, profile, {**overrides, "resume": resume})
-    if result := finished_result(plan):
-        return result
-    with ready_run(plan) as run:
-        speed = {"trim": plan.settings.trim, "byte_dropout": plan.settings.byte_dropout}
-        with fast.speed_up(run.model, run.rows, run.hardware, **speed):
-            history, accelerator = _train(run, progress)
-        return finish(run, history, accelerator)
+    return carry_out(plan, lambda run: _train(run, progress))
 
 
 def _train(run: Run, progress: bool):
@@ -71,7 +65,8 @@ def _train(run: Run, progress: bool):
 
     settings = run.settings
     accelerator = _accelerator(run)
-    loader = DataLoader(run.rows, batch_sampler=run.batches, collate_fn=collator(run.tokenizer))
+    ahead = fast.loading_ahead(run.hardware)
+    loader = DataLoader(run.rows, batch_sampler=run.batches, collate_fn=collator(run.tokenizer), **ahead)
     model, optimizer = accelerator.prepare(run.model, adamw(run.model, settings))
     # Every process takes its own batches; their number is a multiple of the number of processes already.
     accelerator.even_batches = False
@@ -98,9 +93,13 @@ def _train(run: Run, progress: bool):
                 logits = model(**batch).logits  # (batch, tokens, labels)
             loss = token_loss(logits, labels, run.divisor)  # ()
             accelerator.backward(loss)  # averages gradients over processes, scales them in float16
-            accelerator.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
+            if settings.max_grad_norm:
+                accelerator.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
             optimizer.step()
-            schedule.step()  # once per step, not per epoch
+            if accelerator.optimizer_step_was_skipped:  # float16: a gradient was out of range, the weights stay
+                history.skipped += 1
+            else:
+                schedule.step()  # once per step, not per epoch
             optimizer.zero_grad()
             meter.add(loss)
             bar.update()
@@ -117,11 +116,16 @@ def _train(run: Run, progress: bool):
 def _accelerator(run: Run):
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
+    from accelerate.utils import DataLoaderConfiguration
 
     # Accelerate keeps the number format of the program's first Accelerator; an earlier run may have had another.
     if AcceleratorState._shared_state and AcceleratorState().mixed_precision != run.settings.precision:
         AcceleratorState._reset_state()
-    return Accelerator(mixed_precision=run.settings.precision, cpu=run.hardware.device == "cpu")
+    return Accelerator(
+        mixed_precision=run.settings.precision,
+        cpu=run.hardware.device == "cpu",
+        dataloader_config=DataLoaderConfiguration(non_blocking=run.hardware.device == "cuda"),
+    )
 
 
 def _save_checkpoint(run: Run, history: History, accelerator, schedule) -> None:

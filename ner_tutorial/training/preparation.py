@@ -4,6 +4,7 @@ Taught in chapter 5, which takes the same steps one by one: settings, corpus, to
 """
 
 import contextlib
+import itertools
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -45,6 +46,8 @@ class Plan:
     hardware: fast.Hardware
     folder: Path
     resume: bool
+    time_precision: bool
+    """The number format is still to be chosen, by timing real steps."""
 
 
 def plan_run(loop: str, folder: str | Path, corpus, profile: Profile | str | None, overrides: Mapping) -> Plan:
@@ -64,17 +67,18 @@ def plan_run(loop: str, folder: str | Path, corpus, profile: Profile | str | Non
 
     overrides = dict(overrides)
     resume, given = overrides.pop("resume"), isinstance(corpus, Mapping)
-    settings = resolve(profile, overrides | {"corpus": "given" if given else None if corpus is None else str(corpus)})
+    named = {"corpus": "given" if given else None if corpus is None else str(corpus)}
+    settings = resolve(profile, overrides | named, loop)
     splits = corpus if given else load_corpus(settings.corpus)
     # The default precision may be found by timing; a run goes on in the format that it began in.
     recorded = (recorded_settings(folder) or {}) if resume else {}
-    hardware = fast.detect_hardware(settings.precision or recorded.get("precision"))
+    precision = settings.precision or recorded.get("precision")
+    hardware = fast.detect_hardware(precision)
     state = PartialState(cpu=hardware.device == "cpu")
     # For the same reason one process decides for all.
     hardware = replace(hardware, precision=broadcast_object_list([hardware.precision])[0])
     settings = replace(
         settings,
-        loop=loop,
         corpus_sha256=corpus_fingerprint(splits),
         precision=hardware.precision,
         byte_dropout=settings.byte_dropout and hardware.device == "cpu",
@@ -83,7 +87,9 @@ def plan_run(loop: str, folder: str | Path, corpus, profile: Profile | str | Non
     if state.is_main_process:
         check_folder(folder, settings, resume)
     state.wait_for_everyone()
-    return Plan(settings, splits, hardware, Path(folder), resume)
+    # Small batches do not always gain from fewer digits, and only the batches themselves can tell.
+    time_precision = precision is None and settings.batching == "sentences"
+    return Plan(settings, splits, hardware, Path(folder), resume, time_precision)
 
 
 def finished_result(plan: Plan) -> TrainingResult | None:
@@ -188,27 +194,49 @@ def prepare(plan: Plan) -> Run:
     # Scored before anything is trained: what scoring needs is there, or it is found out now.
     nothing = [["O"] * len(gold) for gold in validation.references]
     entities = score_labels(validation.references, nothing, scheme=None).number
+    batches = EpochBatches(
+        [len(row["input_ids"]) for row in rows],
+        settings.batch_size,
+        settings.epochs,
+        settings.seed,
+        by_tokens=settings.batching == "tokens",
+        processes=settings.processes,
+    )
+    hardware = plan.hardware
+    if plan.time_precision:
+        hardware = replace(hardware, precision=timed_precision(model, rows, batches, tokenizer, hardware))
     return Run(
-        settings=settings,
-        hardware=plan.hardware,
+        settings=replace(settings, precision=hardware.precision),
+        hardware=hardware,
         folder=plan.folder,
         encoder=encoder,
         model=model,
         rows=rows,
-        batches=EpochBatches(
-            [len(row["input_ids"]) for row in rows],
-            settings.batch_size,
-            settings.epochs,
-            settings.seed,
-            by_tokens=settings.batching == "tokens",
-            processes=settings.processes,
-        ),
+        batches=batches,
         validation=validation,
         test=test,
         validation_split=plan.corpus["validation"],
         sentences=len(train),
         entities=entities,
     )
+
+
+def timed_precision(model, rows, batches: EpochBatches, tokenizer, hardware: fast.Hardware) -> str:
+    """The number format in which the first steps are faster, said in one line; the same for all processes."""
+    from accelerate import PartialState
+    from accelerate.utils import broadcast_object_list
+
+    collate = collator(tokenizer)
+    first = [collate([rows[i] for i in batch]) for batch in itertools.islice(batches, 4)]
+    first = [{name: tensor.to(hardware.device) for name, tensor in batch.items()} for batch in first]
+    precision, ratio = fast.faster_precision(model.to(hardware.device), first, hardware)
+    precision = broadcast_object_list([precision])[0]
+    if hardware.precision != "no" and PartialState().is_main_process:
+        print(
+            f"Number format: {replace(hardware, precision=precision).describe()}; at this batch size "
+            f"{hardware.precision} takes {1 / ratio:.2f} times as long as float32."
+        )
+    return precision
 
 
 @contextlib.contextmanager
@@ -220,7 +248,7 @@ def ready_run(plan: Plan) -> Iterator[Run]:
     with hold_folder(plan.folder) if state.is_main_process else contextlib.nullcontext():
         run = prepare(plan)
         if state.is_main_process:
-            claim_folder(plan.folder, plan.settings)
+            claim_folder(plan.folder, run.settings)
         state.wait_for_everyone()
         yield run
 
@@ -234,5 +262,7 @@ def collator(tokenizer):
 
 def adamw(model, settings: TrainingSettings) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019) with a learning rate for each layer, all tensors in one call."""
-    groups = fast.parameter_groups(model, settings.weight_decay, settings.learning_rate, settings.layer_decay)
+    groups = fast.parameter_groups(
+        model, settings.weight_decay, settings.learning_rate, settings.layer_decay, settings.decayed
+    )
     return torch.optim.AdamW(groups, fused=True)

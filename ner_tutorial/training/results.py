@@ -3,10 +3,11 @@
 Taught in chapter 5 (the table of a run) and chapter 6 (which epoch is kept, erratum 14).
 """
 
+import contextlib
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from ner_tutorial.metrics import Scores, TypeScore
 
 METRICS_FILE = "metrics.json"
 STEPS_BETWEEN_CHECKS = 50
-"""A look at the loss makes a graphics card wait for its own result, so it is looked at now and then."""
+"""The loss is looked at now and then: at every step it would cost time."""
 
 log = logging.getLogger("ner_tutorial")
 
@@ -104,6 +105,8 @@ class History:
     """Spent in training steps, over all parts of an interrupted run."""
     unscored: float | None = None
     """The training loss of an epoch that is saved and not scored yet."""
+    skipped: int = 0
+    """Steps that float16 lost: a gradient ran out of its range, and the scaler left the weights as they were."""
 
     @property
     def trained(self) -> int:
@@ -111,12 +114,18 @@ class History:
         return len(self.epochs) + (self.unscored is not None)
 
     def to_dict(self) -> dict:
-        return {"epochs": [asdict(row) for row in self.epochs], "seconds": self.seconds, "unscored": self.unscored}
+        return {
+            "epochs": [asdict(row) for row in self.epochs],
+            "seconds": self.seconds,
+            "unscored": self.unscored,
+            "skipped": self.skipped,
+        }
 
     @classmethod
     def from_dict(cls, content: dict) -> "History":
         """From what ``to_dict`` gave. Raises ``KeyError`` or ``TypeError`` for anything else."""
-        return cls([EpochMetrics(**row) for row in content["epochs"]], content["seconds"], content["unscored"])
+        rows = [EpochMetrics(**row) for row in content["epochs"]]
+        return cls(rows, content["seconds"], content["unscored"], content.get("skipped", 0))
 
 
 def ranking(epochs: Sequence[EpochMetrics]) -> list[EpochMetrics]:
@@ -151,6 +160,43 @@ def remark_on_choice(epochs: Sequence[EpochMetrics], entities: int, steps: int) 
         log.info("Epochs %s have one F1; the validation loss decides for epoch %d.", [best.epoch, *equals], best.epoch)
 
 
+def remark_on_skipped_steps(skipped: int, steps: int) -> None:
+    """Say in the log how many steps float16 has lost; some at the start are usual, many are not."""
+    if skipped:
+        remark = "Many are a bad sign: try a lower learning rate, or --precision no." if skipped * 20 > steps else ""
+        log.warning(
+            "%d of %d steps were skipped, because a gradient was outside the range of float16. The first few are usual: "
+            "the scaler finds its factor by them. %s",
+            skipped,
+            steps,
+            remark,
+        )
+
+
+class MemoryFullError(ValueError):
+    """The device has too little memory for a step of this run."""
+
+
+@contextlib.contextmanager
+def one_line_if_memory_is_full(batch_size: int, folder: Path) -> Iterator[None]:
+    """Inside it, a device without enough memory ends the run with one line that says what to lower.
+
+    Raises:
+        MemoryFullError: in place of what PyTorch raises.
+    """
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError is one; a processor's allocator raises it plainly
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise MemoryFullError(
+            f"the memory of the device is full with batch_size {batch_size}: lower it (batch_size, --batch-size), or lower "
+            f"max_length if single sentences are very long. The checkpoints in {folder} are kept, and the same settings "
+            "can continue from them where memory is free. A run with another batch size learns differently, so it cannot "
+            "continue this one: start it in another folder."
+        ) from error
+
+
 class DivergedError(ValueError):
     """The loss of a run is no number any more, so that going on would teach the model nothing."""
 
@@ -183,6 +229,7 @@ class LossMeter:
     def __init__(self, epoch: int, precision: str | None):
         self.epoch, self.precision = epoch, precision
         self.total: torch.Tensor | float = 0.0
+        self.copied = torch.zeros(())
         self.steps = 0
 
     def add(self, loss: torch.Tensor) -> None:
@@ -190,7 +237,11 @@ class LossMeter:
         self.total = self.total + loss.detach()
         self.steps += 1
         if self.steps % STEPS_BETWEEN_CHECKS == 0:
-            self._check(float(self.total))
+            # Asking a card for a number waits for all that it has still to do. So the number is copied when the card
+            # comes to it, and looked at one round later, when it has long been there.
+            self._check(float(self.copied))
+            self.copied = torch.zeros((), pin_memory=self.total.is_cuda)
+            self.copied.copy_(self.total, non_blocking=True)
 
     def mean(self, accelerator) -> float:
         """The mean over the steps of all processes."""

@@ -6,10 +6,12 @@ Taught in chapter 5 (the best epoch) and chapter 6 (erratum 14: the last epoch i
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
+from ner_tutorial import fast
 from ner_tutorial.encoders import quiet_loading
 from ner_tutorial.evaluation import Evaluation, EvaluationSet, evaluate_model
 from ner_tutorial.files import PARTIAL
@@ -21,18 +23,36 @@ from ner_tutorial.training.checkpoints import (
     one_line_if_disk_is_full,
     record_scores,
 )
-from ner_tutorial.training.preparation import Run
+from ner_tutorial.training.preparation import Plan, Run, finished_result, ready_run
 from ner_tutorial.training.results import (
     EpochMetrics,
     History,
     TrainingResult,
+    one_line_if_memory_is_full,
     ranking,
     remark_on_choice,
+    remark_on_skipped_steps,
     require_finite,
     save_result,
 )
 
 log = logging.getLogger("ner_tutorial")
+
+
+def carry_out(plan: Plan, train: Callable) -> TrainingResult:
+    """A run from its plan to its result; nothing is done again if it is finished.
+
+    Args:
+        train: a loop, from a ``Run`` to its (history, accelerator).
+    """
+    if result := finished_result(plan):
+        return result
+    with ready_run(plan) as run:
+        speed = {"trim": run.settings.trim, "byte_dropout": run.settings.byte_dropout}
+        with one_line_if_memory_is_full(run.settings.batch_size, run.folder):
+            with fast.speed_up(run.model, run.rows, run.hardware, **speed):
+                history, accelerator = train(run)
+            return finish(run, history, accelerator)
 
 
 def require_finite_weights(run: Run, epoch: int) -> None:
@@ -77,6 +97,7 @@ def finish(run: Run, history: History, accelerator) -> TrainingResult:
     """Load the best epoch, score it on both splits, save it, and write ``metrics.json`` last."""
     settings, best = run.settings, _best_whole(run, history)
     remark_on_choice(history.epochs, run.entities, run.steps)
+    remark_on_skipped_steps(history.skipped, run.steps)
     # The same object as run.model: what Accelerate put around its forward method is taken off.
     model = accelerator.unwrap_model(run.model, keep_fp32_wrapper=False)
     load_weights(model, run.checkpoint(best.epoch))

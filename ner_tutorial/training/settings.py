@@ -25,13 +25,6 @@ class TrainingSettings(Experiment):
         default=None,
         choices=("bf16", "fp16", "no"),
     )
-    trim: bool = setting(
-        "Keep embedding rows that the corpus does not use out of the optimiser.  [default: yes]", default=True
-    )
-    byte_dropout: bool = setting(
-        "On a CPU, draw dropout's random numbers eight at a time; without it dropout is PyTorch's.  [default: yes]",
-        default=True,
-    )
     loop: str = ""
     """``trainer`` or ``accelerate``."""
     corpus_sha256: str = ""
@@ -46,7 +39,7 @@ EXPERIMENT = tuple(one.name for one in fields(Experiment))
 """The settings that a profile gives."""
 
 
-def resolve(profile: Profile | str | None = None, overrides: Mapping | None = None) -> TrainingSettings:
+def resolve(profile: Profile | str | None = None, overrides: Mapping | None = None, loop: str = "") -> TrainingSettings:
     """The settings of a run: those of the profile, and in their place what the user gave.
 
     What depends on the machine is still open: ``precision`` is ``None`` unless it was given.
@@ -54,6 +47,7 @@ def resolve(profile: Profile | str | None = None, overrides: Mapping | None = No
     Args:
         profile: a ``Profile`` or its name; ``None`` is the active one.
         overrides: settings by name; ``None`` as a value leaves a setting to the profile.
+        loop: ``trainer`` or ``accelerate``, where the profile has settings of that loop's own.
 
     Raises:
         TypeError: there is no setting of that name, or a value has another type.
@@ -67,12 +61,12 @@ def resolve(profile: Profile | str | None = None, overrides: Mapping | None = No
             near = difflib.get_close_matches(name, OPTIONS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(OPTIONS)}"
             raise TypeError(f"unknown setting {name!r}; {hint}")
-    shared = {name: getattr(profile, name) for name in EXPERIMENT}
+    shared = {name: getattr(profile, name) for name in EXPERIMENT} | dict(profile.by_loop.get(loop, {}))
     values = {name: as_type(name, value, OPTIONS[name][0]) for name, value in (shared | given).items()}
     for name, value in values.items():
         if value is not None:
             OPTIONS[name][1].check(name, value)
-    return TrainingSettings(**values)
+    return TrainingSettings(**values, loop=loop)
 
 
 def differences(mine: TrainingSettings, theirs: Mapping) -> str:

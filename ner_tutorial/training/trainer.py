@@ -15,9 +15,9 @@ from ner_tutorial.collation import token_loss
 from ner_tutorial.encoders import quiet_loading
 from ner_tutorial.profiles import Profile
 from ner_tutorial.training.checkpoints import CHECKPOINTS, last_whole, mark_whole, one_line_if_disk_is_full
-from ner_tutorial.training.preparation import Run, adamw, collator, finished_result, plan_run, ready_run
+from ner_tutorial.training.preparation import Run, adamw, collator, plan_run
 from ner_tutorial.training.results import History, LossMeter, TrainingResult
-from ner_tutorial.training.scoring import finish, require_finite_weights, score_epoch
+from ner_tutorial.training.scoring import carry_out, require_finite_weights, score_epoch
 from ner_tutorial.training.settings import takes_settings
 
 
@@ -42,13 +42,7 @@ def train_with_trainer(
         {settings}
     """
     plan = plan_run("trainer", output_dir, corpus, profile, {**overrides, "resume": resume})
-    if result := finished_result(plan):
-        return result
-    with ready_run(plan) as run:
-        speed = {"trim": plan.settings.trim, "byte_dropout": plan.settings.byte_dropout}
-        with fast.speed_up(run.model, run.rows, run.hardware, **speed):
-            history, accelerator = _train(run, progress)
-        return finish(run, history, accelerator)
+    return carry_out(plan, lambda run: _train(run, progress))
 
 
 def _train(run: Run, progress: bool):
@@ -69,7 +63,8 @@ def _train(run: Run, progress: bool):
             return self.optimizer
 
         def get_train_dataloader(self):
-            loader = DataLoader(self.train_dataset, batch_sampler=run.batches, collate_fn=self.data_collator)
+            ahead = fast.loading_ahead(run.hardware)
+            loader = DataLoader(self.train_dataset, batch_sampler=run.batches, collate_fn=self.data_collator, **ahead)
             self.accelerator.even_batches = False  # the batches divide by the number of processes already
             try:
                 return self.accelerator.prepare_data_loader(loader)
@@ -114,6 +109,7 @@ def _arguments(run: Run, progress: bool):
         fp16=settings.precision == "fp16",
         use_cpu=run.hardware.device == "cpu",
         dataloader_pin_memory=run.hardware.device == "cuda",
+        accelerator_config={"non_blocking": run.hardware.device == "cuda"},
         save_strategy="epoch",
         logging_strategy="epoch",
         # Not "epoch": Trainer would score before it saves, and a fault there would lose the epoch. The callback below
@@ -146,6 +142,9 @@ def _epochs(run: Run, history: History):
         def on_train_begin(self, args, state, control, **_):
             if history.unscored is not None:  # the run died between saving and scoring
                 self.trainer.evaluate()
+
+        def on_optimizer_step(self, args, state, control, **_):
+            history.skipped += bool(self.trainer.accelerator.optimizer_step_was_skipped)  # float16 out of range
 
         def on_epoch_begin(self, args, state, control, **_):
             self.meter, self.started = LossMeter(history.trained + 1, run.settings.precision), time.perf_counter()
