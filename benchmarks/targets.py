@@ -5,6 +5,7 @@ mixed precision has nothing to give, and the target is the smaller one. The othe
 processors, and not every processor reaches them.
 """
 
+import statistics
 from dataclasses import dataclass
 
 
@@ -60,7 +61,26 @@ def check(results: dict) -> list[Target]:
             if variant in (name, f"{name}, float32"):
                 gain = row["f1_gain"]
                 rows.append(Target(f"{variant}, mean F1 against the recipe", "not lower", f"{gain:+.4f}", gain >= 0))
+    if "overhead" in results:
+        for variant, row in results["overhead"]["variants"].items():
+            if variant != "recipe":
+                rows.append(_at_least(f"{variant}, with a tiny encoder", row, 0.95))
     if "gpu" in results:
-        fastest = max(results["gpu"]["variants"].values(), key=lambda row: row["median"])
-        rows.append(_at_least("GPU", fastest, 4.0))
+        part = results["gpu"]
+        for variant, row in part["variants"].items():
+            if variant != "recipe":
+                rows.append(_at_least(f"GPU, {variant}", row, 4.0 if variant.startswith("fast") else 0.95))
+        one, many = (part["prediction"][f"pipeline, {how}"] for how in ("one at a time", "batches of 64"))
+        predict = part["prediction"]["predict"]
+        rows.append(_at_least("GPU, predict against the pipeline one at a time", predict, 20.0))
+        against_many = {"median": predict["median"] / many["median"] * one["median"]}
+        rows.append(_at_least("GPU, predict against the pipeline in batches of 64", against_many, 2.0))
+        if "skipped" not in part["quality"]:
+            quality = part["quality"]
+            same = min(quality["same_entities_as_cpu"])
+            rows.append(
+                Target("GPU, sentences with the CPU's entities", "at least 99.5 %", f"{same:.1%}", same >= 0.995)
+            )
+            gain = statistics.mean(quality["fast_validation_f1"]) - statistics.mean(quality["recipe_validation_f1"])
+            rows.append(Target("GPU, fast, mean F1 against the recipe", "not lower", f"{gain:+.4f}", gain >= 0))
     return rows

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import common, gpu, targets, training
+from benchmarks import common, gpu, mix, targets, training
 from benchmarks.__main__ import OWN_MACHINE, PARTS, main
 from benchmarks.steps import newswire_rows
 from ner_tutorial import get_profile, load_corpus
 from ner_tutorial.collation import EpochBatches
+from ner_tutorial.corpus import newswire_stories
 
 RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results.json"
 
@@ -84,6 +85,9 @@ def test_rows_trained_side_by_side_come_back_by_row_and_seed(monkeypatch):
     assert len(processes) <= torch.get_num_threads()
 
 
+PAIRED = ["batches", "training", "warm-up"]
+
+
 def test_the_record_holds_every_part_and_names_the_machine(results):
     assert set(results) - {"machine", "gpu"} == set(PARTS) - {"gpu"}
     needed = {"processor", "bf16_instructions", "faster_in_bf16", "threads", "torch", "date"}
@@ -92,7 +96,7 @@ def test_the_record_holds_every_part_and_names_the_machine(results):
         assert needed <= set(results[part]["machine"])
 
 
-@pytest.mark.parametrize("part", sorted(OWN_MACHINE - {"gpu"}))
+@pytest.mark.parametrize("part", PAIRED)
 def test_the_recorded_f1_belong_to_five_paired_seeds(part, results):
     scored = results[part]
     assert len(set(scored["seeds"])) == 5
@@ -102,7 +106,7 @@ def test_the_recorded_f1_belong_to_five_paired_seeds(part, results):
         assert row["f1_gain"] == pytest.approx(row["f1_mean"] - scored["variants"]["recipe"]["f1_mean"], abs=2e-4)
 
 
-@pytest.mark.parametrize("part", sorted(OWN_MACHINE - {"gpu"}))
+@pytest.mark.parametrize("part", PAIRED)
 def test_the_recorded_steps_are_those_of_the_package_and_of_the_recipe(part, results):
     """The record belongs to the profile and the corpus of this checkout, not to earlier ones."""
     scored = results[part]
@@ -176,9 +180,12 @@ def test_f1_may_come_from_another_machine_than_the_times(monkeypatch, tmp_path, 
 def gpu_record(tmp_path_factory) -> dict:
     """The part that is measured on a card, on this processor and with a tiny encoder: that it runs, not what it finds."""
     folder = tmp_path_factory.mktemp("encoder")
-    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    gpu.write_encoder(folder, load_corpus("newswire")["train"]["tokens"], **shape)
-    return gpu.comparison(sentences=24, rounds=1, encoder=folder, seeds=(1,), **shape)
+    gpu.write_encoder(folder, load_corpus("newswire")["train"]["tokens"], **gpu.TINY)
+    few = load_corpus("newswire")
+    few = type(few)({split: rows.select(range(24)) for split, rows in few.items()})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gpu, "load_corpus", lambda _: few)
+        return gpu.comparison(rounds=1, encoder=folder, seeds=(1,), **gpu.TINY)
 
 
 def test_the_gpu_part_runs_on_whatever_device_is_there(gpu_record):
@@ -194,6 +201,18 @@ def test_the_gpu_part_says_why_it_has_no_f1(monkeypatch):
     monkeypatch.setattr(gpu, "training", lambda *_: {})
     monkeypatch.setattr(gpu, "prediction", lambda *_: {})
     monkeypatch.setattr(gpu, "evaluation", lambda *_: {})
-    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    found = gpu.comparison(sentences=8, rounds=1, encoder="/no/such/folder", **shape)
+    found = gpu.comparison(sentences=8, rounds=1, encoder="/no/such/folder", **gpu.TINY)
     assert "/no/such/folder" in found["quality"]["skipped"]
+
+
+def test_the_overhead_of_both_loops_is_measured():
+    found = gpu.overhead(sentences=24, rounds=1)
+    assert list(found["variants"]) == ["recipe", "full, loop", "full, Trainer"]
+
+
+def test_two_mixes_of_genres_have_one_size_and_whole_stories():
+    stories = newswire_stories("train")
+    usual, more = (mix.draw(stories, 600, share, seed=1) for share in (None, 0.5))
+    assert len(usual) == len(more) == 600
+    shares = [sum(mix.genre(stories[i]) in mix.TEAM_SPORT for i in rows) / 600 for rows in (usual, more)]
+    assert shares[0] < 0.4 < shares[1] == pytest.approx(0.5, abs=0.01)
