@@ -22,9 +22,9 @@ from ner_tutorial.exercises.engine import OPEN, Exercise  # noqa: E402
 INTRODUCTION = """\
 ## Exercises
 
-Change the cell of an exercise and run it: `check` looks at your answer, tries a function on hidden cases, and says what
-it finds. A hint and the solution are below each cell. Where it names an error by its number, it means
-[the list of errors](appendix_errata.ipynb)."""
+Change the cell of an exercise and run it. `check` looks at your answer, tries a function on hidden cases, and says what
+it finds. If it speaks of "error 11", that is the number in [the list of errors](appendix_errata.ipynb). A hint and the
+solution are below each cell."""
 
 
 def closed(summary: str, text: str) -> str:

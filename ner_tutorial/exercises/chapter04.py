@@ -10,7 +10,7 @@ GROUPS = Exercise(
     statement="""\
 How many entities are right, how many are false positives, and how many are misses?
 
-```
+```text
 gold       B-PER I-PER O B-ORG O B-LOC I-LOC
 predicted  B-PER I-PER O B-LOC O O     B-LOC
 ```""",
@@ -42,7 +42,7 @@ MODES = Exercise(
     statement="""\
 Two numbers: the F1 of this prediction in seqeval's lenient mode, and in strict mode (two decimals).
 
-```
+```text
 gold       B-LOC I-LOC O B-PER
 predicted  I-LOC I-LOC O B-PER
 ```""",
