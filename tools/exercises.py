@@ -66,6 +66,16 @@ def is_ours(cell) -> bool:
     return cell.get("id", "").startswith("exercise")
 
 
+def without_other_section(cells: list) -> list:
+    """The cells without a section "Exercises" that was written by hand; its recall questions stay."""
+    for cell in cells:
+        if cell.cell_type == "markdown" and not is_ours(cell):
+            text = re.sub(r"^## Exercises\n.*?(?=^#+ Recall|^## |\Z)", "", cell.source, flags=re.MULTILINE | re.DOTALL)
+            if text != cell.source:
+                cell.source = text.strip()
+    return [cell for cell in cells if cell.source or cell.cell_type != "markdown"]
+
+
 def place_of_section(cells: list) -> int:
     """Where the section begins. A cell that holds the heading of the recall questions and more is cut before it."""
     for index, cell in enumerate(cells):
@@ -85,6 +95,7 @@ def place_of_section(cells: list) -> int:
 
 def with_exercises(notebook, chapter: int):
     """The notebook with its section as the package has it, and all code cells counted anew."""
+    notebook.cells = without_other_section(notebook.cells)
     place = place_of_section(notebook.cells)
     rest = [cell for cell in notebook.cells if not is_ours(cell)]
     notebook.cells = [*rest[:place], *section(chapter), *rest[place:]]
