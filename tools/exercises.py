@@ -122,10 +122,8 @@ def main(arguments: list[str]) -> int:
         if chapter is None:
             print(f"{path.name}: not a chapter with exercises", file=sys.stderr)
             return 2
-        before = path.read_text(encoding="utf-8")
-        notebook = with_exercises(nbformat.reads(before, as_version=4), chapter)
-        after = nbformat.writes(notebook) + "\n"
-        if after.rstrip() == before.rstrip():
+        notebook = with_exercises(nbformat.read(path, as_version=4), chapter)
+        if notebook == nbformat.read(path, as_version=4):
             continue
         differ = True
         print(f"{path.name}: {'differs from the package' if only_check else 'written'}")
