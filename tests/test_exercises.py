@@ -100,7 +100,7 @@ def test_the_code_of_cells_and_solutions_is_written_as_the_book_writes_code(tmp_
 
 def test_the_tool_puts_the_section_before_the_recall_questions_and_counts_the_cells(tmp_path):
     tool = load_tool()
-    last = "## What to remember\n\nWords.\n\n## Recall questions\n\n**1.** Why?\n\n## What next\n\nMore."
+    last = "## What to remember\n\nWords.\n\n## Exercises\n\n**1.** By hand.\n\n## Recall questions\n\n**1.** Why?\n\n## What next\n\nMore."
     cells = [new_code_cell("1 + 1", execution_count=1, id="first"), new_markdown_cell(last, id="last")]
     path = tmp_path / "02_page.ipynb"
     nbformat.write(new_notebook(cells=cells), path)

@@ -22,9 +22,9 @@ from ner_tutorial.exercises.engine import OPEN, Exercise  # noqa: E402
 INTRODUCTION = """\
 ## Exercises
 
-Change the cell of an exercise and run it: `check` looks at your answer, tries a function on hidden cases, and says what
-it finds. A hint and the solution are below each cell. Where it names an error by its number, it means
-[the list of errors](appendix_errata.ipynb)."""
+Change the cell of an exercise and run it. `check` looks at your answer, tries a function on hidden cases, and says what
+it finds. If it speaks of "error 11", that is the number in [the list of errors](appendix_errata.ipynb). A hint and the
+solution are below each cell."""
 
 
 def closed(summary: str, text: str) -> str:
@@ -66,6 +66,16 @@ def is_ours(cell) -> bool:
     return cell.get("id", "").startswith("exercise")
 
 
+def without_other_section(cells: list) -> list:
+    """The cells without a section "Exercises" that was written by hand; its recall questions stay."""
+    for cell in cells:
+        if cell.cell_type == "markdown" and not is_ours(cell):
+            text = re.sub(r"^## Exercises\n.*?(?=^#+ Recall|^## |\Z)", "", cell.source, flags=re.MULTILINE | re.DOTALL)
+            if text != cell.source:
+                cell.source = text.strip()
+    return [cell for cell in cells if cell.source or cell.cell_type != "markdown"]
+
+
 def place_of_section(cells: list) -> int:
     """Where the section begins. A cell that holds the heading of the recall questions and more is cut before it."""
     for index, cell in enumerate(cells):
@@ -85,6 +95,7 @@ def place_of_section(cells: list) -> int:
 
 def with_exercises(notebook, chapter: int):
     """The notebook with its section as the package has it, and all code cells counted anew."""
+    notebook.cells = without_other_section(notebook.cells)
     place = place_of_section(notebook.cells)
     rest = [cell for cell in notebook.cells if not is_ours(cell)]
     notebook.cells = [*rest[:place], *section(chapter), *rest[place:]]
@@ -111,10 +122,8 @@ def main(arguments: list[str]) -> int:
         if chapter is None:
             print(f"{path.name}: not a chapter with exercises", file=sys.stderr)
             return 2
-        before = path.read_text(encoding="utf-8")
-        notebook = with_exercises(nbformat.reads(before, as_version=4), chapter)
-        after = nbformat.writes(notebook) + "\n"
-        if after.rstrip() == before.rstrip():
+        notebook = with_exercises(nbformat.read(path, as_version=4), chapter)
+        if notebook == nbformat.read(path, as_version=4):
             continue
         differ = True
         print(f"{path.name}: {'differs from the package' if only_check else 'written'}")

@@ -12,7 +12,7 @@ SPANS = Exercise(
 Which mentions do these labels describe? Write each one as (type, first word, one past the last word), as in the
 section "From labels to entities". Words are counted from 0.
 
-```
+```text
 B-PER I-PER O B-LOC B-LOC I-LOC O
 ```""",
     start="""\
@@ -45,7 +45,7 @@ IOB1 = Exercise(
     statement="""\
 This sentence is labelled in **IOB1**. How many mentions does it have?
 
-```
+```text
 I-PER I-PER O I-LOC O I-PER B-PER I-PER
 ```""",
     start="answer = None  # a number",

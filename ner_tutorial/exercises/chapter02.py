@@ -8,7 +8,7 @@ GREEDY = Exercise(
     statement="""\
 A vocabulary has these entries and no others:
 
-```
+```text
 [UNK] li lin ##d ##nd ##q ##qvist ##vist
 ```
 
@@ -43,7 +43,7 @@ PIECE_LABELS = Exercise(
 Three words have the labels `B-ORG O B-LOC`, which are the ids `3 0 5`. The tokenizer makes eight tokens with these
 word ids:
 
-```
+```text
 None 0 0 1 2 2 2 None
 ```
 

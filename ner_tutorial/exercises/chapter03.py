@@ -88,23 +88,7 @@ def _mean(values):
     return sum(values) / len(values) if values else 0.0
 
 
-LOSS = Exercise(
-    number="03.3",
-    title="Find the fault: the mean loss",
-    statement="""\
-`mean_loss(losses, labels)` gets the loss of each token and the label ids of a batch, both as lists of rows. It should
-return the mean over the tokens that count. Something is wrong with it: the mean falls when a sentence has longer
-neighbours. Find the fault and repair it.""",
-    start="""\
-def mean_loss(losses, labels):
-    total = count = 0
-    for loss_row, label_row in zip(losses, labels, strict=True):
-        for loss, label in zip(loss_row, label_row, strict=True):
-            if label != -100:
-                total += loss
-            count += 1
-    return total / count""",
-    solution="""\
+_MEAN_LOSS = """\
 def mean_loss(losses, labels):
     total = count = 0
     for loss_row, label_row in zip(losses, labels, strict=True):
@@ -112,7 +96,17 @@ def mean_loss(losses, labels):
             if label != -100:
                 total += loss
                 count += 1  # only what is in the sum
-    return total / count""",
+    return total / count"""
+
+LOSS = Exercise(
+    number="03.3",
+    title="Find the fault: the mean loss",
+    statement="""\
+`mean_loss(losses, labels)` gets the loss of each token and the label ids of a batch, both as lists of rows. It should
+return the mean over the tokens that count. Something is wrong with it: the mean falls when a sentence has longer
+neighbours. Find the fault and repair it.""",
+    start=_MEAN_LOSS.replace("    count += 1  # only what is in the sum", "count += 1"),
+    solution=_MEAN_LOSS,
     hint="A mean divides by the number of values that were added up. By what does this one divide?",
     name="mean_loss",
     cases=(

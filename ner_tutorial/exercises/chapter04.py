@@ -10,7 +10,7 @@ GROUPS = Exercise(
     statement="""\
 How many entities are right, how many are false positives, and how many are misses?
 
-```
+```text
 gold       B-PER I-PER O B-ORG O B-LOC I-LOC
 predicted  B-PER I-PER O B-LOC O O     B-LOC
 ```""",
@@ -42,7 +42,7 @@ MODES = Exercise(
     statement="""\
 Two numbers: the F1 of this prediction in seqeval's lenient mode, and in strict mode (two decimals).
 
-```
+```text
 gold       B-LOC I-LOC O B-PER
 predicted  I-LOC I-LOC O B-PER
 ```""",
@@ -251,50 +251,44 @@ def decode(scores, gold, names):
 )
 
 
-def _pairs(labels, allowed, first="O"):
-    pairs = zip([first, *labels], labels, strict=False)
-    return all(label[0] != "I" or allowed(before, label) for before, label in pairs)
-
-
-VALID = Exercise(
+BEST = Exercise(
     number="04.6",
-    title="Is the sequence possible?",
+    title="The best sequence that is possible",
     statement="""\
-Write `is_valid(labels)`: it returns `True` if the labels of a sentence follow IOB2, and `False` otherwise. In IOB2,
-`I-X` may come only directly after `B-X` or `I-X`.""",
-    start=stub("is_valid(labels)"),
+A model gives the labels of two words these probabilities (all other labels have 0):
+
+| word | O | B-PER | I-PER | B-LOC |
+| --- | --- | --- | --- | --- |
+| 1 | 0.50 | 0.40 | 0 | 0.10 |
+| 2 | 0.25 | 0.10 | 0.60 | 0.05 |
+
+Which two labels are the most probable sequence that IOB2 allows?""",
+    start='answer = None  # for example ["O", "O"]',
     solution="""\
-def is_valid(labels):
-    previous = "O"  # as if a word outside came before the sentence
-    for label in labels:
-        if label.startswith("I-") and previous[2:] != label[2:]:
-            return False
-        previous = label
-    return True""",
-    hint="The first label of a sentence has nothing before it. Treat that like O.",
-    name="is_valid",
-    cases=(
-        case(["B-PER", "I-PER", "O"], expected=True),
-        case(["O", "I-PER"], expected=False),
-        case(["B-PER", "I-LOC"], expected=False),
-        case(["I-ORG", "O"], expected=False),
-        case(["B-PER", "B-PER", "I-PER", "I-PER"], expected=True),
-        case([], expected=True),
-    ),
+# B-PER I-PER: 0.40 * 0.60 = 0.24; O O: 0.50 * 0.25 = 0.125; O I-PER is not allowed
+answer = ["B-PER", "I-PER"]""",
+    hint="The probability of a sequence is the product of two numbers. Write down the products of those that are allowed.",
+    expected=["B-PER", "I-PER"],
     mistakes=(
         Mistake(
-            lambda labels: _pairs(labels, lambda before, label: before != "O"),
-            "An I- after another type is let through. In B-PER I-LOC the I-LOC continues nothing.",
+            ["O", "I-PER"],
+            "This is greedy: the best label of each word alone. IOB2 does not allow I-PER after O.",
         ),
         Mistake(
-            lambda labels: _pairs(labels, lambda before, label: before[2:] == label[2:], first=(labels or ["O"])[0]),
-            "An I- at the start of the sentence is let through. Nothing comes before it that it could continue.",
+            ["O", "O"],
+            "This is allowed, with probability 0.50 * 0.25. It keeps the best label of word 1, and another pair has a "
+            "higher product.",
         ),
         Mistake(
-            lambda labels: _pairs(labels, lambda before, label: before == "B-" + label[2:]),
-            "An I- after another I- of its type is refused. A mention of three words is B-X I-X I-X.",
+            ["O", "B-PER"],
+            "This turns the I-PER that is not allowed into B-PER, whose probability is 0.10 only. Compare the products of "
+            "all pairs that are allowed.",
+        ),
+        Mistake(
+            ["B-LOC", "I-PER"],
+            "I-PER may come only after B-PER or I-PER, so B-LOC I-PER is not allowed.",
         ),
     ),
 )
 
-EXERCISES = (GROUPS, MODES, SCORE, FIRST_PIECE, DECODE, VALID)
+EXERCISES = (GROUPS, MODES, SCORE, FIRST_PIECE, DECODE, BEST)

@@ -13,7 +13,7 @@ OFFSETS = Exercise(
 Between which characters is the place in this text? Give the first character and the one after the last, as Python
 counts them.
 
-```
+```text
 🙂 Zoë left Oslo.
 ```""",
     start="answer = None  # two numbers: (start, end)",
