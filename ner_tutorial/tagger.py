@@ -3,6 +3,7 @@
 Taught in chapter 7. ``load_tagger`` turns a model folder into something that reads text and answers entities.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from ner_tutorial.collation import TOKENS_PER_SENTENCE, sorted_batches
 from ner_tutorial.decoding import check_decoding
 from ner_tutorial.labels import LabelScheme
 from ner_tutorial.spans import STRATEGIES, spans_of_texts
+
+_HALF_PAIR = re.compile("[\ud800-\udfff]")  # a lone surrogate is no character, and the tokenizer refuses the whole list
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Tagger:
         filled = [i for i, text in enumerate(texts) if text.strip()]
         if not filled:
             return [[] for _ in texts]
-        read = [texts[i] for i in filled]
+        read = [_HALF_PAIR.sub("\ufffd", texts[i]) for i in filled]  # as long as the text, so its offsets hold
         windows, places = self.encoder.texts(read)
         spans: list[list[EntitySpan]] = [[] for _ in texts]
         entities = spans_of_texts(
