@@ -186,21 +186,22 @@ def load_tagger(
 
 def _trained_model(folder: Path, precision: str | None):
     """The model with its weights in a number format that it can compute in."""
+    from ner_tutorial import fast
     from ner_tutorial.encoders import quiet_loading, runs_in
-    from ner_tutorial.fast.precision import detect_hardware
     from ner_tutorial.model_folder import load_classifier
 
-    hardware = detect_hardware(precision)
-    formats = {"bf16": torch.bfloat16, "fp16": torch.float16, "no": torch.float32}
+    hardware = fast.detect_hardware(precision)
     try:
         with quiet_loading():
-            model = load_classifier(folder, dtype=formats[hardware.precision]).to(hardware.device).eval()
+            model = load_classifier(folder, dtype=fast.autocast_dtype(hardware.precision)).to(hardware.device).eval()
             if not runs_in(model, hardware.precision):
                 if precision is not None:
                     raise ValueError(
                         f"{folder}: a {model.config.model_type} model cannot compute in {precision}; use no"
                     )
                 model = load_classifier(folder, dtype=torch.float32).to(hardware.device)
+    except torch.cuda.OutOfMemoryError:
+        raise
     except (RuntimeError, TypeError, AttributeError) as error:  # from a configuration that makes no sense
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{folder / 'config.json'} describes a model that cannot be made: {reason}") from error
