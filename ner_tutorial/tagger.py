@@ -197,7 +197,7 @@ def _trained_model(folder: Path, precision: str | None):
             if not runs_in(model, hardware.precision):
                 if precision is not None:
                     raise ValueError(
-                        f"{folder}: a {model.config.model_type} model cannot compute in {precision}; use no"
+                        f"{folder}: a {model.config.model_type} model cannot compute in {precision}; choose no, which is float32"
                     )
                 model = load_classifier(folder, dtype=torch.float32).to(hardware.device)
     except torch.cuda.OutOfMemoryError:

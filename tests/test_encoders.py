@@ -353,7 +353,7 @@ def test_a_model_that_cannot_compute_in_bf16_is_loaded_in_float32(deberta, monke
     tagger = load_tagger(deberta)
     assert next(tagger.model.parameters()).dtype == torch.float32
     tagger("Nora won")
-    with pytest.raises(ValueError, match="a deberta model cannot compute in bf16; use no"):
+    with pytest.raises(ValueError, match="a deberta model cannot compute in bf16; choose no"):
         load_tagger(deberta, precision="bf16")
 
 
