@@ -32,10 +32,10 @@ _iob1 = click.option(
 )
 
 
-def _load(corpus: str | None, convert_iob1: bool):
+def _load(corpus: str | None, convert_iob1: bool, **options):
     from ner_tutorial import get_profile, load_corpus
 
-    return load_corpus(corpus or get_profile().corpus, convert_iob1=convert_iob1)
+    return load_corpus(corpus or get_profile().corpus, convert_iob1=convert_iob1, **options)
 
 
 def _settings(command):
@@ -108,23 +108,35 @@ def _precision(default: str | None, described: str):
     return click.option("--precision", type=click.Choice(["bf16", "fp16", "no"]), default=default, help=help_text)
 
 
+_decoding = click.option(
+    "--decoding",
+    type=click.Choice(["viterbi", "greedy"]),
+    default="viterbi",
+    show_default=True,
+    help="viterbi: the best sequence of labels that IOB2 allows. greedy: each word's best label.",
+)
+
+
 @main.command()
 @_model
 @_corpus
 @click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True,
               help="Which part of the corpus to score.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Count only well-formed IOB2 entities.")
+@_decoding
 @_precision("no", "no, so that this prints what metrics.json says")
 @_iob1
-def evaluate(model, corpus, split, strict, precision, convert_iob1):
+def evaluate(model, corpus, split, strict, decoding, precision, convert_iob1):
     """Score a model on a split and print the scores as JSON.
 
     Scores are word level: precision, recall, f1, accuracy, number (of gold entities), and the same per type.
     """
     from ner_tutorial import get_profile, load_tagger, score_labels
 
-    tagger = load_tagger(model, precision=precision)
-    result = tagger.evaluate(_load(corpus, convert_iob1)[split], batch_size=get_profile().eval_batch_size)
+    tagger = load_tagger(model, precision=precision, decoding=decoding)
+    # Under the model's labels: a corpus may lack some of them, and number them otherwise.
+    splits = _load(corpus, convert_iob1, scheme=tagger.scheme)
+    result = tagger.evaluate(splits[split], batch_size=get_profile().eval_batch_size)
     scores = score_labels(result.references, result.predictions, strict=True) if strict else result.scores
     click.echo(json.dumps({**scores.to_dict(), "loss": result.loss}, indent=2))
 
@@ -134,8 +146,9 @@ def evaluate(model, corpus, split, strict, precision, convert_iob1):
 @click.argument("file", type=click.File("rb"), default="-")
 @click.option("--aggregation", type=click.Choice(["simple", "first", "average", "max"]), default="first", show_default=True,
               help="How the labels of a word's pieces become one (chapter 7).")  # fmt: skip
+@_decoding
 @_precision(None, "what the machine is fast in")
-def predict(model, file, aggregation, precision):
+def predict(model, file, aggregation, decoding, precision):
     """Find the entities in text: one sentence a line in, one JSON object a line out.
 
     Reads FILE, or standard input, as UTF-8, and answers while it reads. Each object has "text" and "entities", and each
@@ -143,7 +156,7 @@ def predict(model, file, aggregation, precision):
     """
     from ner_tutorial import load_tagger
 
-    tagger = load_tagger(model, aggregation, precision=precision)
+    tagger = load_tagger(model, aggregation, precision=precision, decoding=decoding)
     name = getattr(file, "name", "<stdin>")
     for lines in line_blocks(file, "standard input" if name == "<stdin>" else name):
         for text, entities in zip(lines, tagger.predict(lines), strict=True):

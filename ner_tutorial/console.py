@@ -125,13 +125,13 @@ class Program(click.Group):
             return super().invoke(context)
         except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
             raise  # click ends the program: with its own message, or without one where nobody reads on
-        except MemoryError as error:
-            raise click.ClickException("out of memory; give less text or data at once") from error
         except Exception as error:
             raise click.ClickException(self.message_of(error)) from error
 
     @staticmethod
     def message_of(error: Exception) -> str:
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the second is that of a GPU
+            return "out of memory; shorter lines, a smaller --batch-size or a smaller model need less"
         if isinstance(error, (OSError, ValueError, ImportError)):  # raised on purpose: the message says what to do
             return one_line(error)
         return (

@@ -3,6 +3,7 @@
 Taught in chapter 7. ``load_tagger`` turns a model folder into something that reads text and answers entities.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from ner_tutorial.collation import TOKENS_PER_SENTENCE, sorted_batches
 from ner_tutorial.decoding import check_decoding
 from ner_tutorial.labels import LabelScheme
 from ner_tutorial.spans import STRATEGIES, spans_of_texts
+
+_HALF_PAIR = re.compile("[\ud800-\udfff]")  # a lone surrogate is no character, and the tokenizer refuses the whole list
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class Tagger:
         filled = [i for i, text in enumerate(texts) if text.strip()]
         if not filled:
             return [[] for _ in texts]
-        read = [texts[i] for i in filled]
+        read = [_HALF_PAIR.sub("\ufffd", texts[i]) for i in filled]  # as long as the text, so its offsets hold
         windows, places = self.encoder.texts(read)
         spans: list[list[EntitySpan]] = [[] for _ in texts]
         entities = spans_of_texts(
@@ -190,21 +193,22 @@ def load_tagger(
 
 def _trained_model(folder: Path, precision: str | None):
     """The model with its weights in a number format that it can compute in."""
+    from ner_tutorial import fast
     from ner_tutorial.encoders import quiet_loading, runs_in
-    from ner_tutorial.fast.precision import detect_hardware
     from ner_tutorial.model_folder import load_classifier
 
-    hardware = detect_hardware(precision)
-    formats = {"bf16": torch.bfloat16, "fp16": torch.float16, "no": torch.float32}
+    hardware = fast.detect_hardware(precision)
     try:
         with quiet_loading():
-            model = load_classifier(folder, dtype=formats[hardware.precision]).to(hardware.device).eval()
+            model = load_classifier(folder, dtype=fast.autocast_dtype(hardware.precision)).to(hardware.device).eval()
             if not runs_in(model, hardware.precision):
                 if precision is not None:
                     raise ValueError(
-                        f"{folder}: a {model.config.model_type} model cannot compute in {precision}; use no"
+                        f"{folder}: a {model.config.model_type} model cannot compute in {precision}; choose no, which is float32"
                     )
                 model = load_classifier(folder, dtype=torch.float32).to(hardware.device)
+    except torch.cuda.OutOfMemoryError:
+        raise
     except (RuntimeError, TypeError, AttributeError) as error:  # from a configuration that makes no sense
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{folder / 'config.json'} describes a model that cannot be made: {reason}") from error

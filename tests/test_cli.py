@@ -441,7 +441,23 @@ def test_evaluate_and_predict_take_a_number_format(precision, model_dir, corpus)
     assert [entity["text"] for entity in json.loads(tagged.stdout)["entities"]] == ["Nora", "Ines"]
 
 
-@pytest.mark.xfail(reason="until evaluation computes in float32", strict=False)
+def test_decoding_is_the_best_valid_sequence_or_each_words_best_label(model_dir, tmp_path):
+    """The model answers I-PER for Velt wherever it occurs, and alone that is no sequence of IOB2."""
+    for split in ("train", "validation", "test"):
+        (tmp_path / f"{split}.conll").write_text("the O\nVelt B-PER\n\nOslo B-LOC\n\n", encoding="utf-8")
+    scored, tagged = {}, {}
+    for decoding in ("viterbi", "greedy"):
+        arguments = ["--model", model_dir, "--decoding", decoding]
+        scored[decoding] = json.loads(cli("evaluate", *arguments, "--corpus", tmp_path, "--strict").stdout)["f1"]
+        tagged[decoding] = json.loads(cli("predict", *arguments, text="the Velt\n").stdout)["entities"]
+    tagger = load_tagger(model_dir, decoding="greedy")
+    assert tagged["greedy"] == [span.to_dict() for span in tagger("the Velt")]
+    assert scored["greedy"] == pytest.approx(2 / 3)
+    assert scored["viterbi"] >= scored["greedy"]
+    default = json.loads(cli("evaluate", "--model", model_dir, "--corpus", tmp_path, "--strict").stdout)["f1"]
+    assert default == scored["viterbi"]
+
+
 def test_scores_in_float32_are_those_of_float32_products(model_dir, corpus, monkeypatch):
     """``load_tagger(precision="no").evaluate`` used to compute in bfloat16 where the machine is fast in it."""
     seen = []

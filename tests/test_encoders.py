@@ -353,7 +353,7 @@ def test_a_model_that_cannot_compute_in_bf16_is_loaded_in_float32(deberta, monke
     tagger = load_tagger(deberta)
     assert next(tagger.model.parameters()).dtype == torch.float32
     tagger("Nora won")
-    with pytest.raises(ValueError, match="a deberta model cannot compute in bf16; use no"):
+    with pytest.raises(ValueError, match="a deberta model cannot compute in bf16; choose no"):
         load_tagger(deberta, precision="bf16")
 
 
@@ -382,3 +382,12 @@ def test_fp16_on_a_processor_is_refused(tagging):
 def test_an_empty_name_is_an_error(load):
     with pytest.raises(ValueError, match="is empty; is a variable of the shell unset"):
         load("")
+
+
+def test_half_of_a_surrogate_pair_costs_no_other_text_its_answer(tmp_path):
+    """Read from JSON that another program has cut, for example. The tokenizer's TypeError lost the whole list."""
+    tagger = load_tagger(save_lookup_model(tmp_path))
+    texts = ["Oslo \ud83d Nora", "\udfff", "Lima"]
+    found = tagger.predict(texts)
+    assert [[span.text for span in spans] for spans in found] == [["Oslo", "Nora"], [], ["Lima"]]
+    assert [texts[0][span.start : span.end] for span in found[0]] == ["Oslo", "Nora"]

@@ -68,7 +68,7 @@ TABLE = {
     "corpus: empty files": Row(EVALUATE, "train.conll", corpus_of("")),
     "corpus: a line without a label": Row(EVALUATE, "train.conll, line 1", corpus_of("Nora\n\n")),
     "corpus: a digit for the letter O": Row(EVALUATE, "train.conll, line 1", corpus_of("Nora 0\n\n")),
-    "corpus: labels that the model lacks": Row(EVALUATE, "labels", corpus_of("Nora B-CAT\n\n")),
+    "corpus: labels that the model lacks": Row(EVALUATE, "train.conll, line 1: label 'B-CAT'", corpus_of("Nora B-CAT\n\n")),
     "corpus: Latin-1": Row(EVALUATE, "train.conll", corpus_of("Zoë B-PER\n\n".encode("latin-1"))),
     "corpus: zeros": Row(EVALUATE, "train.conll", corpus_of(b"\x00" * 100)),
     "corpus: a photo": Row(EVALUATE, "train.conll", corpus_of(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4)),

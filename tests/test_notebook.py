@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from miniature import name_corpus, process_server, same_weights, save_corpus
+from miniature import altered_model, name_corpus, process_server, same_weights, save_corpus
 
 from ner_tutorial import chapter_folder, get_profile, load_tagger, remember_model, train_with_trainer, trained_model
 from ner_tutorial.notebook import cache_folder
@@ -49,6 +49,16 @@ def test_the_cache_is_where_the_variable_says_or_in_the_users_cache(monkeypatch,
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cache_folder() == tmp_path / "home" / ".cache" / "ner-tutorial"
+
+
+def test_a_tilde_in_the_variable_is_the_home_folder_and_an_empty_one_is_an_error(monkeypatch, tmp_path):
+    """Path("~/x") is a folder called ~ in the working directory, and an empty name is that directory itself."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NER_TUTORIAL_CACHE", "~/models")
+    assert cache_folder() == tmp_path / "models"
+    monkeypatch.setenv("NER_TUTORIAL_CACHE", "")
+    with pytest.raises(ValueError, match="NER_TUTORIAL_CACHE is set but empty"):
+        cache_folder()
 
 
 def test_the_cache_is_never_in_the_checkout(monkeypatch):
@@ -107,6 +117,19 @@ def test_a_changed_corpus_means_another_model(cache, profile, capsys, tmp_path):
     mine = dataclasses.replace(profile, corpus=str(folder))
     trained_model(mine)
     (folder / "train.conll").write_text("Nora B-PER\nwon O\n\n" * 8, encoding="utf-8")
+    said(capsys)
+    trained_model(mine)
+    assert said(capsys) == TRAINS
+    assert len(kept(cache)) == 2
+
+
+def test_a_changed_encoder_means_another_model(cache, profile, capsys, tmp_path):
+    """The folder has the same name and other weights."""
+    folder = Path(shutil.copytree(profile.checkpoint, tmp_path / "encoder"))
+    mine = dataclasses.replace(profile, checkpoint=str(folder))
+    trained_model(mine)
+    shutil.rmtree(folder)
+    altered_model(profile.checkpoint, folder, weights=lambda tensors: {n: t * 0.5 for n, t in tensors.items()})
     said(capsys)
     trained_model(mine)
     assert said(capsys) == TRAINS
