@@ -172,23 +172,17 @@ def lint(folder, long_sentence, at_most):
 
 
 @main.command()
-@click.option(
-    "--model", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The folder of a trained model."
-)
+@_model
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
 def demo(model, port):
     """Serve a page, on this machine only, on which a browser runs the model on what you type.
 
     For models with a tokenizer of BERT's kind. The first time, npm fetches what runs a model in a browser.
     """
-    from ner_tutorial.demo import demo_server
+    from ner_tutorial.demo import demo_server, serve
 
     with demo_server(model, port) as server:
-        click.echo(f"Open http://{server.server_address[0]}:{server.server_port}/ (Ctrl-C ends)")
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            click.echo()
+        serve(server)
 
 
 if __name__ == "__main__":

@@ -146,17 +146,23 @@ def export_onnx(model_dir: str | Path, out: str | Path, quantize: bool | str = T
     need("onnx", "onnxscript", "onnxruntime")
     import onnx
 
-    from ner_tutorial.tagger import load_tagger
+    from ner_tutorial.encoders import load_tokenizer, quiet_loading
+    from ner_tutorial.model_folder import check_finished, load_classifier
 
     form = {True: "dynamic", False: "float"}.get(quantize, quantize)
     if form not in FORMS:
         raise ValueError(f"unknown quantize={quantize!r}; choose 'dynamic' (or True), 'weights' or False")
-    out = Path(out)
+    out = Path(out).expanduser()
     if out.exists() and (out.is_file() or any(out.iterdir())):
         raise FileExistsError(f"{out} is not empty; name a new folder for the export")
-    tagger = load_tagger(model_dir, precision="no")
-    model = tagger.model.cpu()
-    batches = [_batch(tagger.tokenizer, texts) for texts in CHECKED]
+    model_dir = Path(model_dir).expanduser()
+    check_finished(model_dir)
+    if (model_dir / ONNX_FILE).is_file():
+        raise ValueError(f"{model_dir} is an export already; name the folder that training wrote")
+    tokenizer = load_tokenizer(model_dir)
+    with quiet_loading():
+        model = load_classifier(model_dir, dtype=torch.float32).eval()
+    batches = [_batch(tokenizer, texts) for texts in CHECKED]
     if out.is_dir():
         out.rmdir()  # it is empty; the folder with the export takes its place
     with new_folder(out) as folder, tempfile.TemporaryDirectory() as scratch:
@@ -164,12 +170,12 @@ def export_onnx(model_dir: str | Path, out: str | Path, quantize: bool | str = T
         try:
             _trace(_Logits(model).eval(), batches[0], plain)
             graph = onnx.load(plain)
-            _leave_heads_to_attention(graph.graph, getattr(tagger.model.config, "num_attention_heads", 0))
+            _leave_heads_to_attention(graph.graph, getattr(model.config, "num_attention_heads", 0))
             onnx.checker.check_model(graph)
             onnx.save(graph, plain)
             _compare(model, plain, batches, largest=1e-3)
         except Exception as error:  # torch, onnx and ONNX Runtime raise what they like
-            raise ValueError(_cannot_export(tagger.model.config.model_type, error)) from error
+            raise ValueError(_cannot_export(model.config.model_type, error)) from error
         if form == "dynamic":
             _quantize_dynamically(plain, path)
         graph = onnx.load(path if form == "dynamic" else plain)
@@ -180,8 +186,8 @@ def export_onnx(model_dir: str | Path, out: str | Path, quantize: bool | str = T
         del graph.graph.value_info[:]  # shapes of tensors that are gone; ONNX Runtime infers what it needs
         onnx.save(graph, path)
         _compare(model, path, batches, largest=0.5)
-        tagger.model.config.save_pretrained(folder)
-        tagger.tokenizer.save_pretrained(folder)
+        model.config.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
     return out
 
 

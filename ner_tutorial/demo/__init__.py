@@ -3,11 +3,12 @@
 Taught nowhere: plumbing of the command ``demo``.
 """
 
+import contextlib
 import functools
 import http.server
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -34,12 +35,18 @@ def server_of(folder: Path, port: int = 0) -> http.server.ThreadingHTTPServer:
     try:
         return http.server.ThreadingHTTPServer((HOST, port), functools.partial(_Handler, directory=str(folder)))
     except OSError as error:
-        raise OSError(
-            f"port {port} of this machine cannot be used ({error.strerror}); choose another with --port"
-        ) from None
+        raise OSError(f"port {port} of this machine cannot be used ({error.strerror}); choose another") from None
 
 
-@contextmanager
+def serve(server: http.server.ThreadingHTTPServer) -> None:
+    """Print the server's address and answer until Ctrl-C."""
+    print(f"Open http://{HOST}:{server.server_port}/ (Ctrl-C ends)", flush=True)
+    with contextlib.suppress(KeyboardInterrupt), server:
+        server.serve_forever()
+    print()
+
+
+@contextlib.contextmanager
 def demo_server(model_dir: str | Path, port: int = 0) -> Iterator[http.server.ThreadingHTTPServer]:
     """A server of the page with the model in ``model_dir``, not yet started. Its files are deleted after the body.
 
@@ -48,18 +55,18 @@ def demo_server(model_dir: str | Path, port: int = 0) -> Iterator[http.server.Th
         ValueError: the page cannot run this model, because of its tokenizer or its family.
         OSError: npm has no network, or the port is taken.
     """
+    from ner_tutorial.demo.pack import fetch_runtime, pack, tokenizer_settings
     from ner_tutorial.encoders import load_tokenizer
-    from ner_tutorial.tagger import load_tagger
-    from ner_tutorial.web.pack import fetch_runtime, pack, tokenizer_settings
+    from ner_tutorial.model_folder import check_finished
 
-    model_dir = Path(model_dir)
-    if not (model_dir / "config.json").is_file():
-        load_tagger(model_dir)  # which says what is wrong
+    model_dir = Path(model_dir).expanduser()
+    check_finished(model_dir)
     tokenizer = load_tokenizer(model_dir)
     tokenizer_settings(tokenizer)  # before anything takes long
     runtime = fetch_runtime()
     with tempfile.TemporaryDirectory(prefix="ner-tutorial-demo-") as folder:
         pack(Path(folder), tokenizer, model_dir, runtime)
+        shutil.copy(Path(__file__).with_name("index.html"), folder)
         server = server_of(Path(folder), port)
         try:
             yield server

@@ -13,7 +13,7 @@ from pathlib import Path
 from ner_tutorial.files import new_file, new_folder
 
 HERE = Path(__file__).resolve().parent
-SCRIPTS = ("page.js", "worker.js", "words.js", "tokenizer.js", "entities.js", "try_it.css", "index.html")
+SCRIPTS = ("page.js", "worker.js", "words.js", "tokenizer.js", "entities.js", "try_it.css")
 NPM_FILES = ("package.json", "package-lock.json")
 RUNTIME = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
 CACHE = "ner-tutorial-try-it"
@@ -140,14 +140,19 @@ def _export(model_dir: Path) -> Path:
         with tempfile.TemporaryDirectory() as scratch:
             shutil.move(export_onnx(model_dir, Path(scratch) / "export", quantize="weights") / ONNX_FILE, path)
 
-    parts = [model_dir / "model.safetensors", model_dir / "config.json", HERE.parent / "fast" / "onnx_export.py"]
+    parts = [
+        model_dir / "model.safetensors",
+        model_dir / "config.json",
+        HERE.parent / "fast" / "onnx_export.py",
+        HERE.parent / "fast" / "onnx_weights.py",
+    ]
     return _kept(ONNX_FILE, b"".join(path.read_bytes() for path in parts if path.is_file()), make)
 
 
 def _characters(tokenizer) -> Path:
     import tokenizers
 
-    from ner_tutorial.web.characters import UNICODE, table
+    from ner_tutorial.demo.characters import UNICODE, table
 
     backend = tokenizer.backend_tokenizer
     state = json.loads(backend.to_str())
