@@ -4,18 +4,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-WEB := ner_tutorial/web
+DEMO := ner_tutorial/demo
 LOWEST := .venv-lowest
 # Two files of tests, or two notebooks, side by side; each computes on one thread, so that they do not wait for each other.
 TOGETHER := -n 2 --dist loadfile
 TOGETHER_ENV := OMP_NUM_THREADS=1
+PORT ?= 8000
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: help book test test-lowest lint unit nbval refresh bench clean
+.PHONY: help book live serve screenshots test test-lowest lint unit nbval refresh bench clean
 
 help:
 	@echo "make book     build the website and print the page to open"
+	@echo "make live     the same with the model in its page Try it, served on this machine (SERVE=no only builds)"
+	@echo "make serve    serve the website that was built on http://127.0.0.1:$(PORT)/"
 	@echo "make test     ruff, pytest, the notebooks, the book"
 	@echo "make test-lowest  pytest with the lowest versions that pyproject.toml allows, in .venv-lowest"
 	@echo "make refresh  run all notebooks again and keep their outputs"
@@ -29,15 +32,26 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 # What npm brings for the page Try it and for the tests of pages. Without npm the book is built all the same.
-$(WEB)/node_modules/.ready: $(WEB)/package-lock.json
+$(DEMO)/node_modules/.ready: $(DEMO)/package-lock.json
 	@if command -v npm >/dev/null; \
-	then npm ci --prefix $(WEB) --ignore-scripts --no-audit --no-fund --silent && touch $@ \
+	then npm ci --prefix $(DEMO) --ignore-scripts --no-audit --no-fund --silent && touch $@ \
 	  || echo "npm could not install: the page Try it will say so, and its tests are skipped"; \
 	else echo "npm is missing: the page Try it will say so, and its tests are skipped"; fi
 
-book: $(READY) $(WEB)/node_modules/.ready
+book: $(READY) $(DEMO)/node_modules/.ready
 	$(BIN)/jupyter-book build . --all -W -n --keep-going --quiet
 	@echo "Open $(CURDIR)/_build/html/index.html"
+
+# The book with the model in its page Try it: trained now (some minutes) unless the cache has it, and served afterwards.
+live: $(READY) $(DEMO)/node_modules/.ready
+	$(BIN)/python -c "from ner_tutorial.notebook import trained_model; trained_model()"
+	$(MAKE) book
+ifneq ($(SERVE),no)
+	$(MAKE) serve
+endif
+
+serve: $(READY)
+	$(BIN)/python -m ner_tutorial.demo _build/html $(PORT)
 
 test: lint unit nbval book
 
@@ -66,4 +80,4 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) $(LOWEST) $(WEB)/node_modules _build build *.egg-info
+	rm -rf $(VENV) $(LOWEST) $(DEMO)/node_modules _build build *.egg-info

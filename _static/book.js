@@ -12,7 +12,15 @@ var Scorer = {
   title: 15, partialTitle: 7, term: 5, partialTerm: 2,
 };
 
+// The boxes in which readers try things (ner_tutorial/demo). Their script is loaded only on pages that have one.
+const root = new URL(document.documentElement.dataset.content_root, location.href);
+
 document.addEventListener("DOMContentLoaded", () => {
+  const boxes = document.querySelectorAll(".try-it");
+  if (boxes.length && location.protocol === "file:") {
+    boxes.forEach((box) => { box.textContent = "This box works on a served page, not on an opened file: run make serve."; });
+  } else if (boxes.length) import(new URL("_static/try_it/page.js", root));
+
   const each = (selector, act) => document.querySelectorAll(selector).forEach(act);
   // The button's label would hide the text on it, "Search Ctrl+K", from someone who speaks to the computer.
   each(".search-button-field", (button) => button.removeAttribute("aria-label"));

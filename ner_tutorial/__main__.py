@@ -184,5 +184,19 @@ def lint(folder, long_sentence, at_most):
         raise SystemExit(1)
 
 
+@main.command()
+@_model
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
+def demo(model, port):
+    """Serve a page, on this machine only, on which a browser runs the model on what you type.
+
+    For models with a tokenizer of BERT's kind. The first time, npm fetches what runs a model in a browser.
+    """
+    from ner_tutorial.demo import demo_server, serve
+
+    with demo_server(model, port) as server:
+        serve(server)
+
+
 if __name__ == "__main__":
     main(prog_name="python -m ner_tutorial")

@@ -76,6 +76,21 @@ def trained_model(profile: Profile | None = None):
     return result
 
 
+def kept_model(profile: Profile | None = None) -> Path | None:
+    """The folder of the model that ``trained_model`` would use, or ``None`` where it would train one."""
+    from ner_tutorial.training import load_result
+
+    models = cache_folder() / "models"
+    if not models.is_dir():
+        return None  # said at once: the key below takes seconds
+    folder = models / _key(profile or get_profile())
+    try:
+        load_result(folder)
+    except FileNotFoundError:
+        return None
+    return folder
+
+
 def remember_model(result, profile: Profile | None = None) -> None:
     """Keep a copy of a finished run for ``trained_model``, unless one is kept already."""
     _keep(result, cache_folder() / "models" / _key(profile or get_profile()))

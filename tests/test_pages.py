@@ -7,7 +7,7 @@ import pytest
 import yaml
 from browser import HTML, ROOT, served
 
-AXE = ROOT / "ner_tutorial" / "web" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = ROOT / "ner_tutorial" / "demo" / "node_modules" / "axe-core" / "axe.min.js"
 STANDARD = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 OPEN_ANSWERS = "document.querySelectorAll('details').forEach((answer) => { answer.open = true; })"
@@ -84,7 +84,7 @@ def test_no_page_scrolls_sideways_and_nothing_is_cut(name, visit):
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing(name, scheme, visit):
     if not AXE.is_file():
-        pytest.skip("axe-core is missing: npm ci --prefix ner_tutorial/web")
+        pytest.skip("axe-core is missing: npm ci --prefix ner_tutorial/demo")
     page = visit(f"{name}.html", color_scheme=scheme)
     assert page.evaluate("document.documentElement.dataset.theme") == scheme
     page.evaluate(OPEN_ANSWERS)
