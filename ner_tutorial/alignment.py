@@ -142,16 +142,21 @@ class Encoder:
             return_overflowing_tokens=True,
             return_offsets_mapping=offsets,
         )
-        sources = [int(i) for i in encoded["overflow_to_sample_mapping"]]
-        word_ids = [encoded.word_ids(i) for i in range(len(sources))]
+        # Without special tokens, a sentence of which the tokenizer leaves nothing is an empty window: nothing to read.
+        kept = [i for i, ids in enumerate(encoded["input_ids"]) if len(ids)]
+        sources = [int(encoded["overflow_to_sample_mapping"][i]) for i in kept]
+        word_ids = [encoded.word_ids(i) for i in kept]
+        columns = {
+            name: [list(encoded[name][i]) for i in kept] for name in encoded if name != "overflow_to_sample_mapping"
+        }
         return Windows(
-            input_ids=[list(ids) for ids in encoded["input_ids"]],
-            attention_mask=[list(mask) for mask in encoded["attention_mask"]],
-            token_type_ids=[list(ids) for ids in encoded["token_type_ids"]] if "token_type_ids" in encoded else None,
+            input_ids=columns["input_ids"],
+            attention_mask=columns["attention_mask"],
+            token_type_ids=columns.get("token_type_ids"),
             word_ids=word_ids,
             owned=_owned(word_ids, sources, self.room - self.stride),
             sentence=sources,
-            offsets=encoded["offset_mapping"] if offsets else None,
+            offsets=columns.get("offset_mapping"),
         )
 
     def texts(self, texts: Sequence[str]) -> tuple[Windows, list[list[tuple[int, int]]]]:

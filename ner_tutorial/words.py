@@ -7,58 +7,14 @@ text is cut here, as the training words were, and the words are tokenised as tra
 
 import json
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+
+from ner_tutorial.characters import kind_of, starts_character
 
 RECORD = "ner_tutorial"
 """The entry of tokenizer_config.json under which the rule is saved with the tokenizer."""
-
-# Scripts that put no space between words: Han, kana, Bopomofo, Thai, Lao, Myanmar, Khmer. First and last character.
-HAN = ((0x2E80, 0x2FDF), (0x3005, 0x3007), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x323AF))
-OTHERS = ((0x0E01, 0x0E3A), (0x0E40, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17DD), (0x3041, 0x312F), (0x31F0, 0x31FF))
-JOINER = "\u200d"
-
-
-@cache
-def _kind(character: str) -> str:
-    """``space``, ``mark`` (continues the character before it), ``punctuation``, ``symbol``, ``han``, ``other`` (of the
-    scripts without spaces) or ``letter`` (everything else)."""
-    code, category = ord(character), unicodedata.category(character)
-    if character.isspace() or category in ("Zs", "Zl", "Zp", "Cc") or character in "\u200b\ufeff":
-        return "space"  # with the control characters and the spaces of no width
-    # Combining marks; the joiners; Thai and Lao AM, halfwidth kana's voice marks, skin tones and tags.
-    if category in ("Mn", "Mc", "Me") or character in "\u200c\u200d\u0e33\u0eb3\uff9e\uff9f":
-        return "mark"
-    if 0x1F3FB <= code <= 0x1F3FF or 0xE0020 <= code <= 0xE007F:
-        return "mark"
-    if category[0] == "P" or (category[0] == "S" and code < 128):
-        return "punctuation"
-    if category[0] == "S":
-        return "symbol"
-    if any(first <= code <= last for first, last in HAN):
-        return "han"
-    return "other" if any(first <= code <= last for first, last in OTHERS) else "letter"
-
-
-def starts_character(text: str, at: int) -> bool:
-    """True if a character that a reader sees begins at ``at``: a cut there parts no accent and no emoji.
-
-    A reading of Unicode's grapheme clusters (UAX 29) by categories: marks belong to what stands before them, and a joiner
-    ties what stands after it.
-    """
-    if at <= 0 or at >= len(text):
-        return True
-    here, before = _kind(text[at]), text[at - 1]
-    if here == "mark":
-        return False
-    return not (before == JOINER and here == "symbol") and not (_is_flag(before) and _is_flag(text[at]))
-
-
-def _is_flag(character: str) -> bool:
-    return "\U0001f1e6" <= character <= "\U0001f1ff"  # two of these letters make a flag
 
 
 @dataclass(frozen=True)
@@ -74,6 +30,8 @@ class WordRule:
     """With ``edges``, the marks that stay between two digits."""
     endings: tuple[str, ...] = ("'s", "\u2019s")
     """With ``edges``, what is split off the end of a word all the same, with its apostrophe."""
+    abbreviations: tuple[str, ...] = ()
+    """With ``edges``, the words that keep their full stop, beside those like ``U.S.`` if full stops stay inside words."""
     characters: bool = True
     """Whether each character of a script that writes no spaces is a word. Han characters always are with ``every``."""
 
@@ -88,8 +46,9 @@ class WordRule:
         if record is None:
             return cls("every", characters=False) if _cuts_at_every_mark(tokenizer) else cls()
         try:
-            return cls(**{**record["words"], "endings": tuple(record["words"]["endings"])})
-        except (TypeError, KeyError) as error:
+            lists = ("endings", "abbreviations")  # JSON knows no tuples
+            return cls(**{name: tuple(v) if name in lists else v for name, v in dict(record["words"]).items()})
+        except (TypeError, KeyError, ValueError) as error:
             raise ValueError(
                 f"the entry {RECORD!r} of tokenizer_config.json is not one that this version can read ({error!r}); "
                 "train the model again, or load it with the version that trained it"
@@ -105,11 +64,13 @@ class WordRule:
             return cls("every", characters=characters)
         if seen.attached > seen.detached:
             return cls("none", characters=characters)
-        return cls("edges", seen.kept(False), seen.kept(True), tuple(sorted(seen.endings)), characters)
+        return cls(
+            "edges", seen.kept(False), seen.kept(True), tuple(sorted(seen.endings)), seen.abbreviations(), characters
+        )
 
     def record(self, tokenizer) -> None:
         """Note the rule in the tokenizer, so that ``save_pretrained`` saves it in tokenizer_config.json."""
-        tokenizer.init_kwargs[RECORD] = {"words": {**asdict(self), "endings": list(self.endings)}}
+        tokenizer.init_kwargs[RECORD] = {"words": asdict(self)}
 
     def cut(self, text: str) -> list[tuple[int, int]]:
         """The first character of each word of a text and the one past its last, in order.
@@ -128,7 +89,7 @@ class WordRule:
     def _cut_chunk(self, text: str, first: int, end: int) -> list[tuple[int, int]]:
         words, start = [], None  # the first character of the word that is open
         for at in range(first, end):
-            space = _kind(text[at]) == "space"
+            space = kind_of(text[at]) == "space"
             if start is None:
                 # A mark after white space belongs to that space.
                 start = at if not space and starts_character(text, at) else None
@@ -144,7 +105,7 @@ class WordRule:
         base = at - 1
         while base > start and not starts_character(text, base):
             base -= 1  # to the character that marks before ``at`` belong to
-        left, right = _kind(text[base]), _kind(text[at])
+        left, right = kind_of(text[base]), kind_of(text[at])
         alone = ("han",) if self.punctuation == "every" and not self.characters else ("han", "other")
         if (self.characters or self.punctuation == "every") and (left in alone or right in alone):
             return True
@@ -158,8 +119,10 @@ class WordRule:
 
     def _stays(self, text: str, start: int, base: int, at: int) -> bool:
         """True if the mark at ``base`` or at ``at`` is part of the word on both its sides."""
-        mark = base if _kind(text[base]) == "punctuation" else at
+        mark = base if kind_of(text[base]) == "punctuation" else at
         before, after = text[mark - 1 : mark] if mark > start else "", text[mark + 1 : mark + 2]
+        if text[mark] == "." and self._keeps_stop(text[start : mark + 1]) and not (after and _in_word(after)):
+            return mark == at
         rest = _ENDING.match(text, mark)
         if rest and rest[0].lower() in self.endings:
             return mark == base  # the apostrophe goes with what follows it
@@ -167,13 +130,17 @@ class WordRule:
             return False
         return text[mark] in (self.inside_numbers if before.isdigit() and after.isdigit() else self.inside)
 
+    def _keeps_stop(self, word: str) -> bool:
+        return word in self.abbreviations or ("." in self.inside and bool(_INITIALS.fullmatch(word)))
+
 
 _CHUNKS = re.compile(r"\S+")
+_INITIALS = re.compile(r"([^\W\d_]\.){2,}")
 _ENDING = re.compile("['\u2019][^\\W\\d_]{1,3}(?!\\w)")
 
 
 def _in_word(character: str) -> bool:
-    return _kind(character) in ("letter", "mark")
+    return kind_of(character) in ("letter", "mark")
 
 
 def joined(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
@@ -185,7 +152,7 @@ def joined(words: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
     text, places = "", []
     for word in words:
         close = text and word and (word[0] in ",.;:!?)]}%" or word.lower() in ("'s", "\u2019s") or text[-1] in "([{")
-        unspaced = text and word and {_kind(text[-1]), _kind(word[0])} <= {"han", "other"}
+        unspaced = text and word and {kind_of(text[-1]), kind_of(word[0])} <= {"han", "other"}
         text += "" if not text or close or unspaced else " "
         places.append((len(text), len(text) + len(word)))
         text += word
@@ -196,37 +163,45 @@ class _WordCounts:
     """What a data set's words show about how it was cut."""
 
     def __init__(self, sentences: Iterable[Sequence[str]]):
+        self.stopped: Counter[str] = Counter()  # words that end with a full stop
         # Of each mark, and whether digits stand on both sides: how often it is a word, and how often inside one.
         self.alone: Counter[tuple[str, bool]] = Counter()
         self.inside: Counter[tuple[str, bool]] = Counter()
         self.endings: set[str] = set()
         self.attached = self.detached = 0  # commas and full stops at the end of a word, and as a word
         self.single = self.joined = 0  # words of one character of the scripts without spaces, and of several
-        known: Counter[str] = Counter()
+        self.words: Counter[str] = Counter()
         for words in sentences:
-            known.update(words)
+            self.words.update(words)
             for before, word, after in zip(words, words[1:], words[2:], strict=False):
                 if len(word) == 1:
                     self._count_mark(self.alone, before[-1:], word, after[:1], 1)
-        for word, count in known.items():
+        for word, count in self.words.items():
             self._count_word(word, count)
 
     @staticmethod
     def _count_mark(counts: Counter, before: str, mark: str, after: str, count: int) -> None:
-        if before and after and _kind(mark) == "punctuation" and _in_word(before) and _in_word(after):
+        if before and after and kind_of(mark) == "punctuation" and _in_word(before) and _in_word(after):
             counts[mark, before.isdigit() and after.isdigit()] += count
 
     def _count_word(self, word: str, count: int) -> None:
         self.detached += count * (word in (",", "."))
         # An abbreviation ends with a full stop, too; a comma, or a longer word with one, shows that marks stay.
         self.attached += count * (len(word) > 1 and (word[-1] == "," or (word[-1] == "." and word[:-1].islower())))
+        if word[-1:] == "." and word[-2:-1].isalpha():
+            self.stopped[word] += count
         if _ENDING.fullmatch(word):
             self.endings.add(word.lower())
         for before, mark, after in zip(word, word[1:], word[2:], strict=False):
             self._count_mark(self.inside, before, mark, after, count)
-        unspaced = sum(_kind(character) in ("han", "other") for character in word)
+        unspaced = sum(kind_of(character) in ("han", "other") for character in word)
         self.single += count * (unspaced == 1)
         self.joined += count * (unspaced > 1)
+
+    def abbreviations(self, most: int = 300) -> tuple[str, ...]:
+        """The most frequent words with a full stop of their own, unless they are as often seen without it."""
+        known = [word for word, count in self.stopped.most_common(most) if count > self.words[word[:-1]]]
+        return tuple(sorted(known))
 
     def kept(self, between_digits: bool) -> str:
         """The marks that are part of words. One that is ten times more often a word has been split off."""
