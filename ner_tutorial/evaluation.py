@@ -264,14 +264,13 @@ def evaluate_model(
     check_decoding(decoding)
     if isinstance(dataset, EvaluationSet):
         given = {"scheme": scheme, "max_length": max_length, "stride": stride}
-        extra = [name for name, value in given.items() if value is not None]
-        if extra:
+        if extra := [name for name, value in given.items() if value is not None]:
             raise ValueError(
-                f"{', '.join(extra)} cannot be given with an EvaluationSet, which was encoded with its own; give them to "
-                "encode_for_evaluation"
+                f"{', '.join(extra)} cannot be given with an EvaluationSet, which was encoded with its own; "
+                "give them to encode_for_evaluation"
             )
         encoded = dataset
-        labels_to_score(model, encoded.scheme, None)
+        labels_to_score(model, encoded.scheme, None, encoded=True)
     else:
         labels = labels_to_score(model, named_labels(dataset), scheme)
         encoded = encode_split(dataset, Encoder(tokenizer, labels, max_length, stride))

@@ -241,20 +241,32 @@ def entity_spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
     return [(kind, first, last + 1) for kind, first, last in get_entities(list(tags))]
 
 
-def labels_to_score(model, data: LabelScheme | None, given: LabelScheme | None) -> LabelScheme:
-    """The labels to evaluate a model with: the model's own, else the split's, else those that were given."""
+def labels_to_score(model, data: LabelScheme | None, given: LabelScheme | None, encoded: bool = False) -> LabelScheme:
+    """The labels to evaluate a model with: the model's own, else the split's, else those that were given.
+
+    Args:
+        model: a token classifier.
+        data: the split's labels, where it names them.
+        given: labels that the caller names, where neither does.
+        encoded: whether the split is turned into ids already, so that nothing can be matched by name.
+
+    Raises:
+        ValueError: nobody names labels, or two of the three contradict each other.
+    """
     model = getattr(model, "module", model)  # out of DistributedDataParallel
     own = model_labels(model)
-    if (
-        given is not None
-        and given.names not in [labels.names for labels in (own, data) if labels is not None]
-        and (own or data)
-    ):
+    known = [labels for labels in (own, data) if labels is not None]
+    if given is not None and known and given.names not in [labels.names for labels in known]:
         raise ValueError(
             f"scheme has the labels {' '.join(given.names)}, but the {'model' if own else 'data set'} has "
-            f"{' '.join((own or data).names)}; leave scheme out"
+            f"{' '.join(known[0].names)}; leave scheme out"
         )
-    labels = own or data or given
+    if encoded and own and data and own.names != data.names:
+        raise ValueError(
+            f"the split was encoded with the labels {' '.join(data.names)}, the model has {' '.join(own.names)}; "
+            "encode it with the model's"
+        )
+    labels = next(iter([*known, given]))
     if labels is None:
         raise ValueError("neither the model nor the data set names its labels; give scheme")
     outputs = getattr(getattr(model, "config", None), "num_labels", labels.num_labels)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ner_tutorial.alignment import NO_WORD, Windows
+from ner_tutorial.characters import starts_character
 from ner_tutorial.decoding import decode, scores_of_words, softmax
 from ner_tutorial.labels import LabelScheme
-from ner_tutorial.words import starts_character
 
 STRATEGIES = ("simple", "first", "average", "max")
 

@@ -1,11 +1,15 @@
 """Scoring words: one answer a word whatever the tokenizer and the windows, and the loss of a plain slow loop."""
 
+import copy
 import itertools
+import logging
 import math
 import string
 
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from datasets import Dataset
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -15,7 +19,14 @@ from seqeval.scheme import IOB2
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForTokenClassification, PreTrainedTokenizerFast, set_seed
 
-from ner_tutorial import CONLL_SCHEME, encode_for_evaluation, evaluate_model, load_tagger, sentences_to_dataset
+from ner_tutorial import (
+    CONLL_SCHEME,
+    LabelScheme,
+    encode_for_evaluation,
+    evaluate_model,
+    load_tagger,
+    sentences_to_dataset,
+)
 from ner_tutorial.alignment import NO_WORD
 from ner_tutorial.conll import Sentence
 from ner_tutorial.corpus import corpus_features
@@ -274,3 +285,112 @@ def test_windows_that_cannot_move_on_are_refused(tiny_tokenizer, small_corpus, m
     assume(stride >= max_length - 2)
     with pytest.raises(ValueError, match="cannot overlap"):
         encode_for_evaluation(small_corpus["test"], tiny_tokenizer, max_length=max_length, stride=stride)
+
+
+# ------------------------------------------------------------------------------------------------ labels, by their names
+
+PERMUTED = LabelScheme(["B-LOC", "I-LOC", "O", "B-PER", "I-PER", "I-MISC", "B-MISC", "I-ORG", "B-ORG"])
+
+
+def in_order(scheme: LabelScheme, rows: list[list[tuple[str, str]]]) -> Dataset:
+    return sentences_to_dataset((Sentence([w for w, _ in row], [], [], [t for _, t in row]) for row in rows), scheme)
+
+
+ROWS = [[("Nora", "B-PER"), ("met", "O"), ("Oslo", "B-LOC")], [("Acme", "B-ORG")]]
+
+
+def test_a_split_that_numbers_its_labels_otherwise_is_matched_by_name_and_it_is_said(tagger, caplog):
+    expected = evaluate_model(tagger.model, in_order(CONLL_SCHEME, ROWS), tagger.tokenizer)
+    assert expected.scores.f1 == 1.0
+    with caplog.at_level(logging.WARNING, logger="ner_tutorial"):
+        found = evaluate_model(tagger.model, in_order(PERMUTED, ROWS), tagger.tokenizer)
+    assert found == expected
+    assert [record.message for record in caplog.records] == [
+        f"labels matched by name: the data set counts {' '.join(PERMUTED.names)}, the model {' '.join(CONLL_SCHEME.names)}"
+    ]
+    assert tagger.evaluate(in_order(PERMUTED, ROWS)) == expected
+
+
+def test_ids_that_mean_other_types_than_the_models_never_score_well(tagger):
+    """The split's ids are right for the model's order, and its names say that they are other types."""
+    names = in_order(CONLL_SCHEME, ROWS).cast_column("ner_tags", in_order(PERMUTED, ROWS).features["ner_tags"])
+    assert evaluate_model(tagger.model, names, tagger.tokenizer).scores.f1 < 0.5
+
+
+def test_a_split_with_other_labels_is_refused_with_both_orders(tagger):
+    genes = LabelScheme(["O", "B-GENE", "I-GENE"])
+    with pytest.raises(ValueError, match=r"data set's labels O B-GENE I-GENE are not the model's O B-PER"):
+        evaluate_model(tagger.model, in_order(genes, [[("Nora", "B-GENE")]]), tagger.tokenizer)
+
+
+def test_a_scheme_that_contradicts_model_and_data_is_refused(tagger):
+    with pytest.raises(
+        ValueError, match=r"scheme has the labels B-LOC .* but the model has O B-PER .*leave scheme out"
+    ):
+        evaluate_model(tagger.model, in_order(CONLL_SCHEME, ROWS), tagger.tokenizer, PERMUTED)
+
+
+@pytest.mark.parametrize("option", [{"scheme": CONLL_SCHEME}, {"max_length": 32}, {"stride": 4}])
+def test_options_that_an_encoded_split_cannot_take_are_refused(tagger, option):
+    encoded = encode_for_evaluation(in_order(CONLL_SCHEME, ROWS), tagger.tokenizer)
+    with pytest.raises(ValueError, match=f"{next(iter(option))} cannot be given with an EvaluationSet"):
+        evaluate_model(tagger.model, encoded, tagger.tokenizer, **option)
+
+
+def test_a_split_encoded_in_another_order_than_the_models_is_refused_with_both(tagger):
+    encoded = encode_for_evaluation(in_order(PERMUTED, ROWS), tagger.tokenizer)
+    with pytest.raises(ValueError, match=r"encoded with the labels B-LOC .*, the model has O B-PER "):
+        evaluate_model(tagger.model, encoded, tagger.tokenizer)
+
+
+def test_a_model_without_names_takes_the_splits_labels_if_their_number_fits(random_model, tiny_tokenizer):
+    found = evaluate_model(random_model, in_order(PERMUTED, ROWS), tiny_tokenizer)
+    assert found.references == [["B-PER", "O", "B-LOC"], ["B-ORG"]]
+    with pytest.raises(ValueError, match="the model has 9 labels, but the data set has 3"):
+        evaluate_model(random_model, in_order(LabelScheme(["O", "B-X", "I-X"]), [[("a", "O")]]), tiny_tokenizer)
+
+
+def test_a_split_without_names_needs_a_model_or_a_scheme_that_has_them(random_model, tagger, tiny_tokenizer):
+    plain = Dataset.from_dict({"tokens": [["Nora", "Oslo"]], "ner_tags": [[1, 5]]})
+    with pytest.raises(ValueError, match="neither the model nor the data set names its labels; give scheme"):
+        evaluate_model(random_model, plain, tiny_tokenizer)
+    assert evaluate_model(random_model, plain, tiny_tokenizer, CONLL_SCHEME).references == [["B-PER", "B-LOC"]]
+    assert evaluate_model(tagger.model, plain, tagger.tokenizer).scores.f1 == 1.0
+
+
+# ------------------------------------------------------------------------------------------------------ number format
+
+
+@pytest.fixture
+def no_shared_accelerator():
+    """Accelerate keeps one state per program, and refuses a second number format."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+def test_evaluation_computes_in_float32_unless_another_format_is_named(
+    random_model, tiny_tokenizer, small_corpus, no_shared_accelerator, prepared
+):
+    """For a plain model, and for one whose forward Accelerate has replaced by one in mixed precision."""
+    model = copy.deepcopy(random_model).float()
+    rows = encode_for_evaluation(small_corpus["test"], tiny_tokenizer).rows
+    exact, _ = predict_rows(model, rows, tiny_tokenizer)
+    accelerator = Accelerator(mixed_precision="bf16", cpu=True) if prepared else None
+    used = accelerator.prepare(model) if prepared else model
+    found, _ = predict_rows(used, rows, tiny_tokenizer, accelerator=accelerator)
+    rough, _ = predict_rows(used, rows, tiny_tokenizer, accelerator=accelerator, precision="bf16")
+    for one, other, third in zip(exact, found, rough, strict=True):
+        assert other == pytest.approx(one, abs=1e-4)
+        assert third != pytest.approx(one, abs=1e-4)
+    batch = {"input_ids": torch.tensor([rows[-1]["input_ids"]])}
+    with torch.inference_mode():
+        after = used(**batch).logits[0].float().numpy()
+    # What Accelerate has put in place is in place again.
+    assert (after == pytest.approx(found[-1], abs=1e-4)) is not prepared
+
+
+def test_an_unknown_number_format_is_refused(random_model, tiny_tokenizer, small_corpus):
+    with pytest.raises(ValueError, match="unknown precision 'int8'; choose one of no, bf16, fp16"):
+        evaluate_model(random_model, small_corpus["test"], tiny_tokenizer, precision="int8")

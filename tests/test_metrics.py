@@ -1,8 +1,11 @@
 """Scores: seqeval's numbers equal plain loops, references and predictions cannot be exchanged, baselines are honest."""
 
 import json
+import subprocess
+import sys
 import warnings
 from collections import Counter
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -144,6 +147,45 @@ def test_without_any_entity_scores_are_zero_and_nothing_is_warned_of(sentences, 
         warnings.simplefilter("error")
         scores = score_labels(sentences, sentences, strict=strict)
     assert (scores.precision, scores.recall, scores.f1, scores.number, scores.per_type) == (0.0, 0.0, 0.0, 0, {})
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@settings(max_examples=60)
+@given(case=tagged())
+def test_the_metric_module_gives_the_same_scores(strict, case):
+    references, predictions = case
+    if not any(references):
+        return
+    scores = score_labels(references, predictions, strict=strict)
+    result = load_seqeval().compute(references=references, predictions=predictions, strict=strict)
+    types = {kind: row for kind, row in result.items() if isinstance(row, dict)}
+    assert {kind: asdict(row) for kind, row in scores.per_type.items()} == types
+    assert scores.overall() == {name: result[f"overall_{name}"] for name in ("precision", "recall", "f1", "accuracy")}
+
+
+AWKWARD = ["micro avg", "macro avg", "weighted avg", "overall_f1", "overall_precision", "f1"]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_types_that_are_named_like_an_average_keep_their_scores(strict):
+    gold = [[f"B-{name}" for name in AWKWARD]]
+    guess = [["O", *gold[0][1:]]]
+    scores = score_labels(gold, guess, strict=strict, scheme=None)
+    assert {kind: (row.recall, row.number) for kind, row in scores.per_type.items()} == {
+        name: (float(name != "micro avg"), 1) for name in AWKWARD
+    }
+    assert (scores.number, scores.precision, scores.recall) == (6, 1.0, pytest.approx(5 / 6))
+
+
+@pytest.mark.parametrize("name", AWKWARD[:-1])
+def test_the_metric_module_refuses_a_type_that_is_one_of_its_keys(name):
+    with pytest.raises(ValueError, match=f"'{name}'.* is a key of this metric's result.*score_labels"):
+        load_seqeval().compute(references=[[f"B-{name}"]], predictions=[["O"]])
+
+
+def test_scoring_does_not_import_evaluate():
+    code = "import sys; from ner_tutorial import score_labels; score_labels([['B-PER']], [['B-PER']]); assert 'evaluate' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_scores_are_plain_values_that_json_takes():
