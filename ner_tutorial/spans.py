@@ -80,6 +80,8 @@ def pieces_as_words(
                 continue
             base, limit = places[number][word]
             start, end = (min(base + offset, limit) for offset in windows.offsets[window][token])
+            if found and end <= found[-1][1]:
+                continue
             while not starts_character(text, end):
                 end += 1
             if found and (start < found[-1][1] or not starts_character(text, start)):

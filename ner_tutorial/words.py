@@ -34,6 +34,12 @@ class WordRule:
     """With ``edges``, the words that keep their full stop, beside those like ``U.S.`` if full stops stay inside words."""
     characters: bool = True
     """Whether each character of a script that writes no spaces is a word. Han characters always are with ``every``."""
+    letters: bool = False
+    """Whether each character of any script is a word, digits too, as in some data sets of Chinese."""
+
+    def __post_init__(self):
+        if self.punctuation not in ("every", "edges", "none"):
+            raise ValueError(f"punctuation is {self.punctuation!r}, and neither every, edges nor none")
 
     @classmethod
     def of(cls, tokenizer) -> "WordRule":
@@ -59,14 +65,17 @@ class WordRule:
         """The rule that cuts text as these sentences of a data set are cut, as far as they show it."""
         every = _cuts_at_every_mark(tokenizer)
         seen = _WordCounts(sentences)
-        characters = seen.single > seen.joined if seen.single + seen.joined else not every
+        unspaced = seen.single + seen.joined
+        style = {
+            "characters": seen.single > seen.joined if unspaced else not every,
+            "letters": bool(unspaced) and seen.longer * 100 < sum(seen.words.values()),
+        }
         if every:
-            return cls("every", characters=characters)
+            return cls("every", **style)
         if seen.attached > seen.detached:
-            return cls("none", characters=characters)
-        return cls(
-            "edges", seen.kept(False), seen.kept(True), tuple(sorted(seen.endings)), seen.abbreviations(), characters
-        )
+            return cls("none", **style)
+        endings = tuple(sorted(seen.endings))
+        return cls("edges", seen.kept(False), seen.kept(True), endings, seen.abbreviations(), **style)
 
     def record(self, tokenizer) -> None:
         """Note the rule in the tokenizer, so that ``save_pretrained`` saves it in tokenizer_config.json."""
@@ -80,7 +89,7 @@ class WordRule:
         words: list[tuple[int, int]] = []
         for match in _CHUNKS.finditer(text):
             start, end = match.span()
-            if match[0].isascii() and match[0].isalnum():
+            if match[0].isascii() and match[0].isalnum() and not self.letters:
                 words.append((start, end))  # most words, without a look at each character
             else:
                 words += self._cut_chunk(text, start, end)
@@ -102,6 +111,8 @@ class WordRule:
         """True if a word that began at ``start`` ends before ``at``, where no white space stands."""
         if not starts_character(text, at):
             return False
+        if self.letters:
+            return True
         base = at - 1
         while base > start and not starts_character(text, base):
             base -= 1  # to the character that marks before ``at`` belong to
@@ -121,7 +132,7 @@ class WordRule:
         """True if the mark at ``base`` or at ``at`` is part of the word on both its sides."""
         mark = base if kind_of(text[base]) == "punctuation" else at
         before, after = text[mark - 1 : mark] if mark > start else "", text[mark + 1 : mark + 2]
-        if text[mark] == "." and self._keeps_stop(text[start : mark + 1]) and not (after and _in_word(after)):
+        if text[mark] == "." and not (after and _in_word(after)) and self._keeps_stop(text, start, mark + 1):
             return mark == at
         rest = _ENDING.match(text, mark)
         if rest and rest[0].lower() in self.endings:
@@ -130,7 +141,11 @@ class WordRule:
             return False
         return text[mark] in (self.inside_numbers if before.isdigit() and after.isdigit() else self.inside)
 
-    def _keeps_stop(self, word: str) -> bool:
+    def _keeps_stop(self, text: str, start: int, end: int) -> bool:
+        """True if the word with the full stop that ends it is an abbreviation."""
+        if end - start > 30:
+            return False  # a look at each beginning of a very long word would take very long
+        word = text[start:end]
         return word in self.abbreviations or ("." in self.inside and bool(_INITIALS.fullmatch(word)))
 
 
@@ -170,6 +185,7 @@ class _WordCounts:
         self.endings: set[str] = set()
         self.attached = self.detached = 0  # commas and full stops at the end of a word, and as a word
         self.single = self.joined = 0  # words of one character of the scripts without spaces, and of several
+        self.longer = 0  # words of more than one character of any script
         self.words: Counter[str] = Counter()
         for words in sentences:
             self.words.update(words)
@@ -195,6 +211,7 @@ class _WordCounts:
         for before, mark, after in zip(word, word[1:], word[2:], strict=False):
             self._count_mark(self.inside, before, mark, after, count)
         unspaced = sum(kind_of(character) in ("han", "other") for character in word)
+        self.longer += count * any(starts_character(word, at) for at in range(1, len(word)))
         self.single += count * (unspaced == 1)
         self.joined += count * (unspaced > 1)
 
@@ -254,12 +271,14 @@ def _with_space(spec: dict) -> dict | None:
     if spec["type"] == "ByteLevel":
         return {**spec, "add_prefix_space": True}
     if spec["type"] == "Metaspace":
-        return spec if spec.get("prepend_scheme") != "never" else {**spec, "prepend_scheme": "always"}
+        return {**spec, "prepend_scheme": "always"} if spec.get("prepend_scheme") == "never" else spec
     parts = spec.get("pretokenizers", [])
-    if len(parts) == 1 or (parts and parts[0]["type"] in ("ByteLevel", "Metaspace")):
-        return {**spec, "pretokenizers": [_with_space(parts[0]), *parts[1:]]}
-    if parts and parts[0]["type"] == "WhitespaceSplit":
-        return {**spec, "pretokenizers": [parts[0], *(_with_space(part) or part for part in parts[1:])]}
+    before = [part["type"] for part in parts]
+    places = [number for number, type_ in enumerate(before) if type_ in ("ByteLevel", "Metaspace")]
+    changed = [_with_space(part) if number in places else part for number, part in enumerate(parts)]
+    # White space alone parts words from words; whatever else comes first would give a space to parts of words.
+    if changed == parts or set(before[: places[0]]) <= {"WhitespaceSplit"}:
+        return {**spec, "pretokenizers": changed}
     return None
 
 

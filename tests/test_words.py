@@ -173,6 +173,33 @@ def test_a_word_gets_the_pieces_of_running_text(kind):
     assert tokenizer(["Oslo", "flew"], is_split_into_words=True, add_special_tokens=False).tokens() == in_text
 
 
+@pytest.mark.parametrize(
+    "pre_tokenizer",
+    [
+        pre_tokenizers.Sequence([pre_tokenizers.Punctuation("isolated"), pre_tokenizers.Metaspace()]),
+        pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]),
+        pre_tokenizers.Sequence([pre_tokenizers.Digits(), pre_tokenizers.ByteLevel(add_prefix_space=True)]),
+        pre_tokenizers.Whitespace(),
+        None,
+    ],
+)
+def test_a_tokenizer_that_puts_the_space_itself_or_needs_none_is_left_alone(pre_tokenizer):
+    backend = Tokenizer(models.BPE(vocab={"a": 0}, merges=[]))
+    if pre_tokenizer is not None:
+        backend.pre_tokenizer = pre_tokenizer
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
+    before = tokenizer.backend_tokenizer.to_str()
+    put_space_before_words(tokenizer)
+    assert tokenizer.backend_tokenizer.to_str() == before
+
+
+def test_a_very_long_text_without_spaces_is_cut_in_time_that_grows_with_it():
+    """Work of the square of the length would be minutes here."""
+    for part in ("a.", "x\u0301", "\u0301", "'s", "日", "1,"):
+        text = part * 40_000
+        assert WordRule(inside=".'").cut(text)[-1][1] == len(text)
+
+
 @each_kind
 def test_the_setting_and_the_rule_are_saved_with_the_tokenizer(kind, tmp_path):
     _, encoder, _ = trained(kind, ENGLISH)
@@ -190,6 +217,10 @@ def test_a_rule_that_cannot_be_read_is_an_error_that_says_where():
     tokenizer.init_kwargs["ner_tutorial"] = {"words": {"endings": [], "colour": "red"}}
     with pytest.raises(ValueError, match=r"'ner_tutorial' of tokenizer_config.json.*colour"):
         WordRule.of(tokenizer)
+    for record in ({}, {"words": 5}, {"words": {"punctuation": "some"}}, {"words": {"endings": 3}}, "words"):
+        tokenizer.init_kwargs["ner_tutorial"] = record
+        with pytest.raises(ValueError, match="'ner_tutorial' of tokenizer_config"):
+            WordRule.of(tokenizer)
 
 
 def test_a_data_set_whose_words_are_cut_elsewhere_is_warned_of_with_both_f1(caplog):
@@ -312,6 +343,8 @@ def test_the_rule_is_read_off_the_training_words():
     segmented = [["東京", "へ行く"], ["ひと"]]
     assert cut("東京へ", WordRule.from_words(segmented, any_tokenizer)) == ["東京へ"]
     assert cut("東京へ", WordRule.from_words([[*"東京へ"]], any_tokenizer)) == [*"東京へ"]
+    assert cut("2024年AB", WordRule.from_words([["2024", *"年東京"], ["AB"]], any_tokenizer)) == ["2024", "年", "AB"]
+    assert cut("2024年AB", WordRule.from_words([[*"2024年東京AB"]], any_tokenizer)) == [*"2024年AB"]
 
 
 @given(st.lists(st.sampled_from(["Oslo", ",", "(", ")", "'s", "東", "京", "the", "", "U.S."]), max_size=9))
