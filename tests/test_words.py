@@ -8,11 +8,21 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from miniature import name_corpus, run, tiny_bert_config
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors, trainers
-from transformers import AutoTokenizer, BertConfig, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, BertConfig, BertModel, PreTrainedTokenizerFast, set_seed
 from transformers.modeling_outputs import TokenClassifierOutput
 
-from ner_tutorial import CONLL_SCHEME, Encoder, Sentence, Tagger, evaluate_model, load_tokenizer, sentences_to_dataset
+from ner_tutorial import (
+    CONLL_SCHEME,
+    Encoder,
+    Sentence,
+    Tagger,
+    evaluate_model,
+    load_tagger,
+    load_tokenizer,
+    sentences_to_dataset,
+)
 from ner_tutorial.characters import starts_character
 from ner_tutorial.collation import training_rows
 from ner_tutorial.encoders import require_word_ids
@@ -239,6 +249,24 @@ def test_a_data_set_whose_words_are_cut_elsewhere_is_warned_of_with_both_f1(capl
 def test_an_empty_split_agrees_with_its_text():
     model, encoder, dataset = trained("bytes", ENGLISH)
     assert check_text_agrees(model, dataset.select([]), encoder).sentences == 0
+
+
+@pytest.mark.parametrize("kind", ["bytes", "sentencepiece"])
+def test_a_trained_model_reads_text_as_it_was_scored(kind, tmp_path):
+    """From training to a loaded folder: the settings that make both alike are in the folder."""
+    corpus = name_corpus()
+    rows = [(" ".join(words), "") for words in corpus["train"]["tokens"]]
+    tokenizer = tokenizer_of(kind, rows)
+    set_seed(0)
+    BertModel(tiny_bert_config(len(tokenizer), positions=64)).save_pretrained(tmp_path / "encoder")
+    tokenizer.save_pretrained(tmp_path / "encoder")
+    result = run("accelerate", tmp_path / "run", corpus, str(tmp_path / "encoder"), epochs=5)
+    assert result.test.f1 > 0.7
+    tagger = load_tagger(tmp_path / "run", precision="no")
+    assert "ner_tutorial" in tagger.tokenizer.init_kwargs
+    agreement = check_text_agrees(tagger.model, corpus["test"], tagger.encoder)
+    assert agreement.text_f1 == pytest.approx(agreement.words_f1, abs=0.05)
+    assert agreement.words_f1 == pytest.approx(result.test.f1, abs=0.01)
 
 
 # ------------------------------------------------------------------------------------------------------ how text is cut
