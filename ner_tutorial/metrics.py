@@ -3,7 +3,7 @@
 Taught in chapter 4. An entity counts only if its type and both its ends are right.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from importlib.resources import files
@@ -188,11 +188,3 @@ def baseline_scores(train, test) -> Mapping[str, Scores]:
         "always O": score_labels(references, [["O"] * len(row) for row in references], scheme=scheme),
         "dictionary": score_labels(references, [dictionary.predict(words) for words in test["tokens"]], scheme=scheme),
     }
-
-
-def labels_by_word(word_labels: Iterable[tuple[int, str]], length: int) -> list[str]:
-    """One label a word from (word index, label) pairs; words that got none are ``O`` (erratum 8)."""
-    tags = ["O"] * length
-    for index, label in word_labels:
-        tags[index] = label
-    return tags

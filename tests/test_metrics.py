@@ -33,7 +33,6 @@ from ner_tutorial import (
 )
 from ner_tutorial.corpus import reference_labels
 from ner_tutorial.labels import NER_NAMES
-from ner_tutorial.metrics import labels_by_word
 
 # ------------------------------------------------------------------------------------------ an oracle of plain loops
 
@@ -469,13 +468,6 @@ def test_baseline_without_training_mentions_answers_o():
     empty = sentences_to_dataset([Sentence(["a"], [], [], ["O"])])
     assert DictionaryBaseline(empty).predict(["a", "b"]) == ["O", "O"]
     assert DictionaryBaseline(empty).predict([]) == []
-
-
-@given(st.integers(0, 8), st.data())
-def test_words_without_an_answer_are_o(length, data):
-    answered = data.draw(st.dictionaries(st.integers(0, max(length - 1, 0)), labels) if length else st.just({}))
-    found = labels_by_word(answered.items(), length)
-    assert found == [answered.get(i, "O") for i in range(length)]
 
 
 def test_scheme_of_scores_can_be_another_one_or_none():

@@ -18,6 +18,7 @@ from ner_tutorial import (
     Encoder,
     Sentence,
     Tagger,
+    entity_spans,
     evaluate_model,
     load_tagger,
     load_tokenizer,
@@ -214,7 +215,7 @@ def test_a_very_long_text_without_spaces_is_cut_in_time_that_grows_with_it():
 def test_the_setting_and_the_rule_are_saved_with_the_tokenizer(kind, tmp_path):
     _, encoder, _ = trained(kind, ENGLISH)
     encoder.tokenizer.save_pretrained(tmp_path)
-    BertConfig().save_pretrained(tmp_path)
+    BertConfig(vocab_size=len(encoder.tokenizer)).save_pretrained(tmp_path)
     words = [["Nora", "Velt", "won", "U.S.", "2-1"]]
     for again in (AutoTokenizer.from_pretrained(tmp_path), load_tokenizer(tmp_path)):
         assert again(words, is_split_into_words=True)["input_ids"] == encoder.windows(words).input_ids
@@ -413,6 +414,22 @@ def test_spans_are_trimmed_slices_between_characters(taggers, kind, strategy, sn
         assert before <= span.start
         assert starts_character(text, span.start)
         assert starts_character(text, span.end)
+
+
+@each_kind
+@settings(max_examples=40)
+@given(data=st.data())
+def test_any_words_and_their_text_are_answered_alike(taggers, kind, data):
+    tagger = taggers[kind, "first"]
+    known = sorted({word for text, _ in EVERYTHING for word in text.split()})
+    if kind.startswith("wordpiece"):  # there each mark is a word of the text, as BERT's tokenizers have it
+        known = [word for word in known if word.isalnum() or len(word) == 1 or not word.isascii()]
+    words = data.draw(st.lists(st.sampled_from(known), min_size=1, max_size=30))
+    text, places = joined(words)
+    dataset = dataset_of([(" ".join(words), " ".join(["O"] * len(words)))])
+    (labels,) = evaluate_model(tagger.model, dataset, tagger.tokenizer).predictions
+    expected = [(type_, places[first][0], places[end - 1][1]) for type_, first, end in entity_spans(labels)]
+    assert [(span.type, span.start, span.end) for span in tagger(text)] == expected
 
 
 @each_kind
