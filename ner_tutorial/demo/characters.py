@@ -8,7 +8,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable
 
-from ner_tutorial.words import _kind
+from ner_tutorial.characters import kind_of
 
 # All code points that a text can hold: halves of UTF-16 pairs are none.
 CODES = [*range(0xD800), *range(0xE000, sys.maxunicode + 1)]
@@ -31,7 +31,7 @@ def kinds() -> dict[str, str]:
     """The ranges of each kind of character that ``WordRule`` knows, but for letters."""
     found: dict[str, list[int]] = {}
     for code in CODES:
-        found.setdefault(_kind.__wrapped__(chr(code)), []).append(code)  # a million entries would stay in its cache
+        found.setdefault(kind_of.__wrapped__(chr(code)), []).append(code)  # a million entries would stay in its cache
     return {kind: ranges(codes) for kind, codes in found.items() if kind != "letter"}
 
 

@@ -83,7 +83,7 @@ def tokenizer_settings(tokenizer) -> dict:
     encoder = Encoder(tokenizer, CONLL_SCHEME)  # the labels play no part here
     model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
     rule = encoder.word_rule
-    if model["type"] != "WordPiece" or rule.punctuation != "every":
+    if model["type"] != "WordPiece" or rule.punctuation != "every" or rule.letters:
         raise ValueError(
             f"the page can run models whose tokenizer is a WordPiece of BERT's kind, and this one is {model['type']}; "
             "use the command predict"
