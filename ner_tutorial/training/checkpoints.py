@@ -7,7 +7,6 @@ was written, and one whose files differ from it was damaged afterwards. Neither 
 
 import contextlib
 import errno
-import hashlib
 import json
 import logging
 import re
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ner_tutorial.files import PARTIAL, write_json
+from ner_tutorial.model_folder import sha256
 from ner_tutorial.training.results import History
 
 CHECKPOINTS = "checkpoints"
@@ -51,9 +51,7 @@ def mark_whole(checkpoint: Path, history: History) -> None:
     files = {}
     for path in sorted(checkpoint.iterdir()):
         if path.is_file() and path.name not in (COMPLETE, MODEL_ONLY):
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            files[path.name] = {"size": path.stat().st_size, "sha256": digest}
+            files[path.name] = {"size": path.stat().st_size, "sha256": sha256(path)}
     write_json(checkpoint / COMPLETE, {**history.to_dict(), "files": files})
 
 
@@ -93,9 +91,8 @@ def damage(checkpoint: Path, names: tuple[str, ...] = ()) -> str:
                 return f"{name} is missing"
             if path.stat().st_size != expected[name]["size"]:
                 return f"{name} has {path.stat().st_size} bytes instead of {expected[name]['size']}"
-            with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != expected[name]["sha256"]:
-                    return f"the content of {name} has changed"
+            if sha256(path) != expected[name]["sha256"]:
+                return f"the content of {name} has changed"
     except (ValueError, KeyError, TypeError):
         return f"{mark.name} is damaged"
     return ""
