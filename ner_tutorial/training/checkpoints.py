@@ -9,6 +9,7 @@ import contextlib
 import errno
 import json
 import logging
+import pickle
 import re
 import shutil
 from collections.abc import Iterator
@@ -130,6 +131,21 @@ def _refuse_code(checkpoint: Path) -> None:
             f"{path} is not a file that this program writes, and could run code when it is read; "
             "delete it if you do not know it, or start a new run in another folder"
         )
+
+
+@contextlib.contextmanager
+def reading_numbers_only(checkpoint: Path | None) -> Iterator[None]:
+    """Around reading a checkpoint: a file that holds more than numbers, which nobody unpickles, becomes one clear error.
+
+    PyTorch reads with ``weights_only=True`` here, so nothing in such a file is ever run.
+    """
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        raise PermissionError(
+            f"a file in {checkpoint} holds more than numbers and is not read, because it could run code; "
+            "start a new run in another folder"
+        ) from error
 
 
 def clear_older(folder: Path) -> None:
