@@ -33,11 +33,15 @@ PICKLED = (".pkl", ".bin", ".pt", ".pth")
 """Python objects; reading one without care runs code that it names."""
 
 OURS = re.compile(rf"(epoch|checkpoint)-\d+({re.escape(PARTIAL)}\.\d+)?|model{re.escape(PARTIAL)}\.\d+")
+"""The names that a run gives to folders."""
 FILES_OF_OURS = re.compile(
     r"(model|pytorch_model|config|tokenizer|vocab|merges|special_tokens|added_tokens|chat_template|spiece|sentencepiece|"
     r"words|training_args|trainer_state|optimizer|scheduler|schedule|random_states|rng_state|scaler|custom_checkpoint|"
     r"complete|model_only).*"
 )
+"""The names of the files in them."""
+FULL = re.compile("No space left|Disk quota|os error 28|file write failed|unexpected pos|iostream error")
+"""How the libraries word it that a disk is full."""
 
 log = logging.getLogger("ner_tutorial")
 
@@ -188,19 +192,14 @@ def remove_if_ours(path: Path) -> bool:
 def one_line_if_disk_is_full(folder: Path) -> Iterator[None]:
     """Around saving: a full disk becomes one ``OSError`` that says so, whichever library met it.
 
-    PyTorch reports it as a ``RuntimeError`` about its zip archive, safetensors as an error of its own.
+    PyTorch reports it as a ``RuntimeError`` about its zip archive, safetensors and the tokenizers as errors of their own.
     """
-    from safetensors import SafetensorError
-
     try:
         yield
-    except (OSError, RuntimeError, SafetensorError) as error:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        full = full or re.search(r"No space left|Disk quota|os error 28|file write failed|unexpected pos", str(error))
-        if not full:
+    except Exception as error:
+        if not (getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or FULL.search(str(error))):
             raise
         raise OSError(
-            errno.ENOSPC,
             f"the disk is full, so the checkpoint or the model could not be saved in {folder}; free some space and go "
             "on with resume (--resume)",
         ) from error
