@@ -171,7 +171,9 @@ def prepare(plan: Plan) -> Run:
     hardware = plan.hardware
     if not runs_in(model.to(hardware.device), hardware.precision):
         if plan.precision_was_given:
-            raise ValueError(f"{settings.checkpoint} cannot compute in {hardware.precision}; train it with precision no")
+            raise ValueError(
+                f"{settings.checkpoint} cannot compute in {hardware.precision}; train it with precision no"
+            )
         log.warning("%s cannot compute in %s; it is trained in float32.", settings.checkpoint, hardware.precision)
         hardware = replace(hardware, precision="no")
     fast.parameter_groups(model, 0.0, 1.0, settings.layer_decay)  # refuses a model whose layers are not known
