@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from ner_tutorial import fast
 from ner_tutorial.alignment import Encoder, Windows, first_piece_labels
 from ner_tutorial.decoding import check_decoding, decode, scores_of_words, softmax
 from ner_tutorial.labels import IGNORED_LABEL, LabelScheme, labels_to_score, named_labels
@@ -169,8 +170,7 @@ def predict_rows(
     """
     from transformers import DataCollatorForTokenClassification
 
-    if precision not in _DTYPES:
-        raise ValueError(f"unknown precision {precision!r}; choose one of {', '.join(_DTYPES)}")
+    fast.autocast_dtype(precision)  # refuses an unknown one
     if not rows:
         return [], 0.0
     count = len(rows)
@@ -212,9 +212,6 @@ def predict_rows(
     return predicted, float(total / torch.cat(counts)[:count].sum().clamp(min=1))
 
 
-_DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
 @contextlib.contextmanager
 def _number_format(model, precision: str) -> Iterator[None]:
     """Inside it, the model's products are computed in ``precision``, whatever Accelerate has prepared it for."""
@@ -224,7 +221,8 @@ def _number_format(model, precision: str) -> Iterator[None]:
         model.forward = original  # the one that Accelerate put in its place switches mixed precision on by itself
     device = next((parameter.device.type for parameter in model.parameters()), "cpu")
     try:
-        with torch.autocast(device, dtype=_DTYPES[precision] if precision != "no" else None, enabled=precision != "no"):
+        dtype = None if precision == "no" else fast.autocast_dtype(precision)
+        with torch.autocast(device, dtype=dtype, enabled=dtype is not None):
             yield
     finally:
         if original is not None:

@@ -23,7 +23,7 @@ from miniature import (
     shift,
 )
 
-from ner_tutorial import TrainingResult, load_result
+from ner_tutorial import TrainingResult, load_result, load_tagger
 
 each_loop = pytest.mark.parametrize("loop", LOOPS)
 OPTIONS = {
@@ -194,6 +194,9 @@ def test_killed_at_a_delicate_moment_and_resumed_the_run_ends_bit_for_bit_the_sa
     at = number_of(moment, through[loop]["changes"])
     assert finish(loop, folder, options, die_at=at) == -signal.SIGKILL
     assert not (folder / "metrics.json").is_file()
+    if moment == "while the model is moved to its place":
+        with pytest.raises(FileNotFoundError, match="holds no finished model"):
+            load_tagger(folder)
     seconds = [json.loads(path.read_text(encoding="utf-8"))["seconds"] for path in folder.rglob("complete.json")]
     assert finish(loop, folder, options | {"resume": True}) == 0
     agree(folder, through[loop]["folder"])

@@ -7,15 +7,16 @@ was written, and one whose files differ from it was damaged afterwards. Neither 
 
 import contextlib
 import errno
-import hashlib
 import json
 import logging
+import pickle
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from ner_tutorial.files import PARTIAL, write_json
+from ner_tutorial.model_folder import sha256
 from ner_tutorial.training.results import History
 
 CHECKPOINTS = "checkpoints"
@@ -32,11 +33,15 @@ PICKLED = (".pkl", ".bin", ".pt", ".pth")
 """Python objects; reading one without care runs code that it names."""
 
 OURS = re.compile(rf"(epoch|checkpoint)-\d+({re.escape(PARTIAL)}\.\d+)?|model{re.escape(PARTIAL)}\.\d+")
+"""The names that a run gives to folders."""
 FILES_OF_OURS = re.compile(
     r"(model|pytorch_model|config|tokenizer|vocab|merges|special_tokens|added_tokens|chat_template|spiece|sentencepiece|"
     r"words|training_args|trainer_state|optimizer|scheduler|schedule|random_states|rng_state|scaler|custom_checkpoint|"
     r"complete|model_only).*"
 )
+"""The names of the files in them."""
+FULL = re.compile("No space left|Disk quota|os error 28|file write failed|unexpected pos|iostream error")
+"""How the libraries word it that a disk is full."""
 
 log = logging.getLogger("ner_tutorial")
 
@@ -51,9 +56,7 @@ def mark_whole(checkpoint: Path, history: History) -> None:
     files = {}
     for path in sorted(checkpoint.iterdir()):
         if path.is_file() and path.name not in (COMPLETE, MODEL_ONLY):
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            files[path.name] = {"size": path.stat().st_size, "sha256": digest}
+            files[path.name] = {"size": path.stat().st_size, "sha256": sha256(path)}
     write_json(checkpoint / COMPLETE, {**history.to_dict(), "files": files})
 
 
@@ -93,9 +96,8 @@ def damage(checkpoint: Path, names: tuple[str, ...] = ()) -> str:
                 return f"{name} is missing"
             if path.stat().st_size != expected[name]["size"]:
                 return f"{name} has {path.stat().st_size} bytes instead of {expected[name]['size']}"
-            with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != expected[name]["sha256"]:
-                    return f"the content of {name} has changed"
+            if sha256(path) != expected[name]["sha256"]:
+                return f"the content of {name} has changed"
     except (ValueError, KeyError, TypeError):
         return f"{mark.name} is damaged"
     return ""
@@ -133,6 +135,21 @@ def _refuse_code(checkpoint: Path) -> None:
             f"{path} is not a file that this program writes, and could run code when it is read; "
             "delete it if you do not know it, or start a new run in another folder"
         )
+
+
+@contextlib.contextmanager
+def reading_numbers_only(checkpoint: Path | None) -> Iterator[None]:
+    """Around reading a checkpoint: a file that holds more than numbers, which nobody unpickles, becomes one clear error.
+
+    PyTorch reads with ``weights_only=True`` here, so nothing in such a file is ever run.
+    """
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        raise PermissionError(
+            f"a file in {checkpoint} holds more than numbers and is not read, because it could run code; "
+            "start a new run in another folder"
+        ) from error
 
 
 def clear_older(folder: Path) -> None:
@@ -175,19 +192,14 @@ def remove_if_ours(path: Path) -> bool:
 def one_line_if_disk_is_full(folder: Path) -> Iterator[None]:
     """Around saving: a full disk becomes one ``OSError`` that says so, whichever library met it.
 
-    PyTorch reports it as a ``RuntimeError`` about its zip archive, safetensors as an error of its own.
+    PyTorch reports it as a ``RuntimeError`` about its zip archive, safetensors and the tokenizers as errors of their own.
     """
-    from safetensors import SafetensorError
-
     try:
         yield
-    except (OSError, RuntimeError, SafetensorError) as error:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        full = full or re.search(r"No space left|Disk quota|os error 28|file write failed|unexpected pos", str(error))
-        if not full:
+    except Exception as error:
+        if not (getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or FULL.search(str(error))):
             raise
         raise OSError(
-            errno.ENOSPC,
             f"the disk is full, so the checkpoint or the model could not be saved in {folder}; free some space and go "
             "on with resume (--resume)",
         ) from error

@@ -20,6 +20,7 @@ from ner_tutorial.training.checkpoints import (
     last_whole,
     mark_whole,
     one_line_if_disk_is_full,
+    reading_numbers_only,
     remove_if_ours,
 )
 from ner_tutorial.training.preparation import Run, adamw, collator, plan_run
@@ -81,35 +82,34 @@ def _train(run: Run, progress: bool):
         score_epoch(run, history, model, accelerator)
 
     silent = not (progress and accelerator.is_main_process)
-    bar = tqdm(total=run.steps, initial=run.steps_per_epoch * history.trained, disable=silent)
-    for epoch in range(history.trained, settings.epochs):
-        run.batches.set_epoch(epoch)
-        loader.set_epoch(epoch)  # a prepared loader counts from 0, in a resumed run too, and tells the batches
-        model.train()
-        meter, started = LossMeter(epoch + 1, settings.precision), time.perf_counter()
-        for batch in loader:
-            labels = batch.pop("labels")  # (batch, tokens), -100 where nothing is counted
-            with accelerator.autocast():  # matrix products in the run's number format
-                logits = model(**batch).logits  # (batch, tokens, labels)
-            loss = token_loss(logits, labels, run.divisor)  # ()
-            accelerator.backward(loss)  # averages gradients over processes, scales them in float16
-            if settings.max_grad_norm:
-                accelerator.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
-            optimizer.step()
-            if accelerator.optimizer_step_was_skipped:  # float16: a gradient was out of range, the weights stay
-                history.skipped += 1
-            else:
-                schedule.step()  # once per step, not per epoch
-            optimizer.zero_grad()
-            meter.add(loss)
-            bar.update()
-        history.unscored = meter.mean(accelerator)
-        history.seconds += time.perf_counter() - started
+    with tqdm(total=run.steps, initial=run.steps_per_epoch * history.trained, disable=silent) as bar:
+        for epoch in range(history.trained, settings.epochs):
+            run.batches.set_epoch(epoch)
+            loader.set_epoch(epoch)  # a prepared loader counts from 0, in a resumed run too, and tells the batches
+            model.train()
+            meter, started = LossMeter(epoch + 1, settings.precision), time.perf_counter()
+            for batch in loader:
+                labels = batch.pop("labels")  # (batch, tokens), -100 where nothing is counted
+                with accelerator.autocast():  # matrix products in the run's number format
+                    logits = model(**batch).logits  # (batch, tokens, labels)
+                loss = token_loss(logits, labels, run.divisor)  # ()
+                accelerator.backward(loss)  # averages gradients over processes, scales them in float16
+                if settings.max_grad_norm:
+                    accelerator.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
+                optimizer.step()
+                if accelerator.optimizer_step_was_skipped:  # float16: a gradient was out of range, the weights stay
+                    history.skipped += 1
+                else:
+                    schedule.step()  # once per step, not per epoch
+                optimizer.zero_grad()
+                meter.add(loss)
+                bar.update()
+            history.unscored = meter.mean(accelerator)
+            history.seconds += time.perf_counter() - started
 
-        _save_checkpoint(run, history, accelerator, schedule)  # before scoring: no fault there loses the epoch
-        row = score_epoch(run, history, model, accelerator)
-        bar.set_postfix(epoch=row.epoch, loss=f"{row.train_loss:.3f}", f1=f"{row.f1:.3f}")
-    bar.close()
+            _save_checkpoint(run, history, accelerator, schedule)  # before scoring: no fault there loses the epoch
+            row = score_epoch(run, history, model, accelerator)
+            bar.set_postfix(epoch=row.epoch, loss=f"{row.train_loss:.3f}", f1=f"{row.f1:.3f}")
     return history, accelerator
 
 
@@ -157,8 +157,13 @@ def _from_main(value):
 
 def _resume(run: Run, accelerator, schedule) -> History:
     """Load the last whole checkpoint, if there is one, into all that was prepared."""
+    from accelerate.utils import load
+
     checkpoint, history = last_whole(run.folder)
     if checkpoint is not None:
-        accelerator.load_state(str(checkpoint))
+        with reading_numbers_only(checkpoint):
+            # Accelerate goes on without a word if it cannot read these, and then the run would no longer repeat.
+            load(checkpoint / f"random_states_{accelerator.process_index}.pkl")
+            accelerator.load_state(str(checkpoint))
         schedule.load_state_dict(json.loads((checkpoint / SCHEDULE).read_text(encoding="utf-8")))
     return history

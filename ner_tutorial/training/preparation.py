@@ -17,10 +17,11 @@ from ner_tutorial import fast
 from ner_tutorial.alignment import Encoder
 from ner_tutorial.collation import EpochBatches, training_rows
 from ner_tutorial.corpus import load_corpus, take
-from ner_tutorial.encoders import load_model, load_tokenizer
+from ner_tutorial.encoders import load_model, load_tokenizer, runs_in
 from ner_tutorial.evaluation import EvaluationSet, encode_split
 from ner_tutorial.labels import IGNORED_LABEL, LabelScheme
 from ner_tutorial.metrics import score_labels
+from ner_tutorial.model_folder import check_finished
 from ner_tutorial.profiles import Profile
 from ner_tutorial.training.checkpoints import checkpoint_folder
 from ner_tutorial.training.results import METRICS_FILE, TrainingResult, load_result
@@ -46,8 +47,8 @@ class Plan:
     hardware: fast.Hardware
     folder: Path
     resume: bool
-    time_precision: bool
-    """The number format is still to be chosen, by timing real steps."""
+    precision_was_given: bool
+    """By the user or by the run that is resumed; otherwise it is still to be chosen, with the model and its batches."""
 
 
 def plan_run(loop: str, folder: str | Path, corpus, profile: Profile | str | None, overrides: Mapping) -> Plan:
@@ -87,39 +88,19 @@ def plan_run(loop: str, folder: str | Path, corpus, profile: Profile | str | Non
     if state.is_main_process:
         check_folder(folder, settings, resume)
     state.wait_for_everyone()
-    # Small batches do not always gain from fewer digits, and only the batches themselves can tell.
-    time_precision = precision is None and settings.batching == "sentences"
-    return Plan(settings, splits, hardware, Path(folder), resume, time_precision)
+    return Plan(settings, splits, hardware, Path(folder), resume, precision is not None)
 
 
 def finished_result(plan: Plan) -> TrainingResult | None:
     """The result of the run that is to be resumed, if it is finished and its model is whole."""
     if not (plan.resume and (plan.folder / METRICS_FILE).is_file()):
         return None
-    if reason := model_damage(plan.folder):
-        log.warning(
-            "The run in %s is finished, but its model is damaged (%s): it is made again from the checkpoints.",
-            plan.folder,
-            reason,
-        )
+    try:
+        check_finished(plan.folder)
+    except (OSError, ValueError) as error:
+        log.warning("This run is finished, but its model is damaged: %s. It is made again from the checkpoints.", error)
         return None
     return load_result(plan.folder)
-
-
-def model_damage(folder: Path) -> str:
-    """What is missing or cut off in the folder of a finished model, in words; empty if nothing is."""
-    from safetensors import SafetensorError, safe_open
-
-    for name in ("config.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            return f"{name} is missing"
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt", "vocab.json")):
-        return "the tokenizer is missing"
-    try:
-        with safe_open(folder / "model.safetensors", framework="pt"):  # checks the file's length against its header
-            return ""
-    except (SafetensorError, OSError) as error:
-        return f"model.safetensors: {error}"
 
 
 @dataclass(frozen=True)
@@ -187,6 +168,14 @@ def prepare(plan: Plan) -> Run:
     set_seed(settings.seed)  # the classification head starts random: the seed comes before the model (erratum 6)
     model = load_model(settings.checkpoint, scheme)
     model.config.pad_token_id = tokenizer.pad_token_id  # what the collator pads with; config.json may say another id
+    hardware = plan.hardware
+    if not runs_in(model.to(hardware.device), hardware.precision):
+        if plan.precision_was_given:
+            raise ValueError(
+                f"{settings.checkpoint} cannot compute in {hardware.precision}; train it with precision no"
+            )
+        log.warning("%s cannot compute in %s; it is trained in float32.", settings.checkpoint, hardware.precision)
+        hardware = replace(hardware, precision="no")
     fast.parameter_groups(model, 0.0, 1.0, settings.layer_decay)  # refuses a model whose layers are not known
     encoder = Encoder(tokenizer, scheme, settings.max_length, settings.stride)
     rows = training_rows(train, encoder)
@@ -202,8 +191,8 @@ def prepare(plan: Plan) -> Run:
         by_tokens=settings.batching == "tokens",
         processes=settings.processes,
     )
-    hardware = plan.hardware
-    if plan.time_precision:
+    # Small batches do not always gain from fewer digits, and only the batches themselves can tell.
+    if not plan.precision_was_given and settings.batching == "sentences":
         hardware = replace(hardware, precision=timed_precision(model, rows, batches, tokenizer, hardware))
     return Run(
         settings=replace(settings, precision=hardware.precision),

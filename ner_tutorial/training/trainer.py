@@ -14,7 +14,13 @@ from ner_tutorial import fast
 from ner_tutorial.collation import token_loss
 from ner_tutorial.encoders import quiet_loading
 from ner_tutorial.profiles import Profile
-from ner_tutorial.training.checkpoints import CHECKPOINTS, last_whole, mark_whole, one_line_if_disk_is_full
+from ner_tutorial.training.checkpoints import (
+    CHECKPOINTS,
+    last_whole,
+    mark_whole,
+    one_line_if_disk_is_full,
+    reading_numbers_only,
+)
 from ner_tutorial.training.preparation import Run, adamw, collator, plan_run
 from ner_tutorial.training.results import History, LossMeter, TrainingResult
 from ner_tutorial.training.scoring import carry_out, require_finite_weights, score_epoch
@@ -87,8 +93,14 @@ def _train(run: Run, progress: bool):
     epochs.trainer = trainer
     if not progress:
         trainer.remove_callback(PrinterCallback)  # it stands in for the bar and prints every log entry
-    with contextlib.nullcontext() if progress else quiet_loading(), one_line_if_disk_is_full(run.folder):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    quiet = contextlib.nullcontext() if progress else quiet_loading()
+    with quiet, one_line_if_disk_is_full(run.folder), reading_numbers_only(checkpoint):
+        try:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        finally:
+            for callback in trainer.callback_handler.callbacks:
+                if getattr(callback, "training_bar", None):
+                    callback.training_bar.close()  # or the message of an error would stand behind it on its line
     return history, trainer.accelerator
 
 
