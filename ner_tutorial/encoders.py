@@ -88,22 +88,24 @@ def resolve_checkpoint(checkpoint: str | Path) -> str:
 
 
 @contextlib.contextmanager
-def _one_line(checkpoint: str | Path) -> Iterator[None]:
-    """Turn what the libraries raise while they load into an ``OSError`` of one line that names the encoder."""
+def _one_line(checkpoint: str | Path, part: str = "") -> Iterator[None]:
+    """Turn what the libraries raise while they load into an ``OSError`` of one line that names the encoder.
+
+    Args:
+        part: the files that are read, where the libraries do not name them.
+    """
     try:
         yield
     except Exception as error:  # for a file that makes no sense, the libraries raise errors of ten kinds
-        raise _named(checkpoint, error) from error
-
-
-def _named(checkpoint: str | Path, error: Exception) -> OSError:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    reason = lines[0] if not lines[0].endswith(":") else " ".join(lines[:2])
-    if "trust_remote_code" in str(error):
-        reason = "its configuration asks for code of its own (auto_map), which this program never runs"
-    text = f"cannot load checkpoint {str(checkpoint)!r}: {reason.rstrip('.')}."
-    local = str(checkpoint) == MINILM_NAME or Path(checkpoint).expanduser().is_dir()
-    return OSError(text if local else f"{text} {WAYS_OUT}")  # the ways out lead round the Hub
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        reason = lines[0] if not lines[0].endswith(":") else " ".join(lines[:2])
+        if "trust_remote_code" in str(error):
+            reason = "its configuration asks for code of its own (auto_map), which this program never runs"
+        elif part and not any(name in reason for name in ("config.json", "tokenizer.json")):
+            reason = f"something is wrong in {part}: {reason}"
+        text = f"cannot load checkpoint {str(checkpoint)!r}: {reason.rstrip('.')}."
+        local = str(checkpoint) == MINILM_NAME or Path(checkpoint).expanduser().is_dir()
+        raise OSError(text if local else f"{text} {WAYS_OUT}") from error  # the ways out lead round the Hub
 
 
 def local_folder(checkpoint: str | Path, weights: bool = True) -> Path:
@@ -170,19 +172,20 @@ def load_tokenizer(checkpoint: str | Path):
     from transformers import AutoConfig, AutoTokenizer
 
     folder = local_folder(checkpoint, weights=False)
-    with _one_line(checkpoint), quiet_loading():
-        model_folder.check_tokenizer_files(folder)
+    with _one_line(checkpoint, "config.json"), quiet_loading():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        # RoBERTa's tokenizers need the space before each word; others ignore the option.
-        extra = {"add_prefix_space": True} if config.model_type in ("roberta", "gpt2", "longformer", "deberta") else {}
+    # RoBERTa's tokenizers need the space before each word; others ignore the option.
+    extra = {"add_prefix_space": True} if config.model_type in ("roberta", "gpt2", "longformer", "deberta") else {}
+    with _one_line(checkpoint, "tokenizer.json or tokenizer_config.json"), quiet_loading():
+        model_folder.check_tokenizer_files(folder)
         tokenizer = AutoTokenizer.from_pretrained(
             folder, use_fast=True, trust_remote_code=False, **extra, **_casing(folder)
         )
+        tokenizer.model_max_length = usable_length(tokenizer, config)
     require_word_ids(tokenizer)
     put_space_before_words(tokenizer)
     model_folder.check_vocabulary(folder, tokenizer, config)
     _settle_padding(folder, tokenizer, config)
-    tokenizer.model_max_length = usable_length(tokenizer, config)
     return tokenizer
 
 
@@ -237,7 +240,7 @@ def load_model(checkpoint: str | Path, scheme: LabelScheme = CONLL_SCHEME):
     from transformers import AutoConfig
 
     folder = local_folder(checkpoint)
-    with _one_line(checkpoint), quiet_loading():
+    with _one_line(checkpoint, "config.json"), quiet_loading():
         model_folder.check_weights(folder)
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         same_head = [config.id2label.get(i) for i in range(len(config.id2label))] == list(scheme.names)

@@ -197,6 +197,42 @@ def test_a_damaged_tokenizer_is_refused(content, tagging, tmp_path):
         load_tagger(folder)
 
 
+def change(path: Path, keys: tuple, value) -> None:
+    """Put ``value`` into a JSON file, at the place that ``keys`` lead to."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    place = content
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+PLACES = [
+    ("config.json", "hidden_size"), ("config.json", "num_hidden_layers"), ("config.json", "id2label"),
+    ("config.json", "vocab_size"), ("config.json", "pad_token_id"), ("config.json", "max_position_embeddings"),
+    ("tokenizer.json", "added_tokens"), ("tokenizer.json", "model"), ("tokenizer.json", "post_processor"),
+    ("tokenizer.json", "pre_tokenizer"), ("tokenizer.json", "model", "vocab"), ("tokenizer.json", "added_tokens", 0, "id"),
+    ("tokenizer_config.json", "pad_token"), ("tokenizer_config.json", "model_max_length"),
+    ("tokenizer_config.json", "tokenizer_class"), ("tokenizer_config.json", "do_lower_case"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(map(str, place)))
+def test_a_value_that_makes_no_sense_is_a_message_that_names_the_file_or_does_no_harm(place, tagging, tmp_path):
+    messages = {}
+    for number, value in enumerate((None, -1, "x", [], {}, {"a": 1}, [None])):
+        folder = altered_model(tagging, tmp_path / str(number))
+        change(folder / place[0], place[1:], value)
+        try:
+            load_tagger(folder).predict(["Nora Velt met Ines", "Oslo"])
+        except (OSError, ValueError) as error:  # and no other kind
+            messages[folder] = str(error)
+    assert messages
+    for folder, message in messages.items():
+        assert str(folder) in message
+        assert re.search(r"config\.json|tokenizer", message)
+
+
 def test_a_tokenizer_of_another_model_is_refused(tagging, tiny_checkpoint, tmp_path):
     larger = altered_model(tagging, tmp_path / "larger")
     (larger / "tokenizer.json").write_bytes((Path(tiny_checkpoint) / "tokenizer.json").read_bytes())
