@@ -6,6 +6,7 @@ import threading
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -105,6 +106,13 @@ class HostileError(Exception):
     __str__ = Hostile.__repr__
 
 
+class Endless(list):
+    """A list that hands out more than it has."""
+
+    def __iter__(self):
+        return itertools.count(7)
+
+
 SENTENCES = {
     "a class": (int, "a class"),
     "a list": ([2, 4], "the function itself"),
@@ -157,6 +165,11 @@ def test_a_broken_function_is_answered_in_words(name):
         ([True, 2, 3], "should be a number"),
         ([1, [2], 3], "Look at entry 1. It should be a number"),
         (range(10**9), "a list with 1000000000 entries"),
+        (np.broadcast_to(0, (10**9,)), "a list with 1000000000 entries"),
+        (torch.zeros(1).expand(10**9), "a list with 1000000000 entries"),
+        (torch.zeros(3, device="meta"), "cannot be read"),
+        (pd.DataFrame({"a": [1, 2, 3]}), "the type DataFrame"),
+        (Endless([1, 2, 4]), "Look at entry"),
     ],
 )
 def test_a_wrong_value_is_answered_in_words(answer, words):
@@ -190,6 +203,7 @@ def test_a_list_that_holds_itself_is_answered_in_words():
         torch.tensor([1, 2, 3]),
         torch.tensor([1.0, 2.0, 3.0], requires_grad=True),
         [torch.tensor(1), 2, np.array(3)],
+        pd.Series([1, 2, 3]),
     ],
     ids=repr,
 )

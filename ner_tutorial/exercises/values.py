@@ -3,6 +3,7 @@
 import types
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 
 LONGEST = 100_000
 """A list with more entries is not read: no exercise asks for one."""
@@ -49,6 +50,9 @@ def plain(value, depth: int = 0):
         if isinstance(value, kind):
             return kind(value)
     if not isinstance(value, type) and type(value).__module__.split(".")[0] in ("numpy", "torch", "pandas"):
+        size = value.numel() if hasattr(value, "numel") else getattr(value, "size", 0)
+        if size > LONGEST:
+            raise Unreadable(f"a list with {size} entries")
         if hasattr(value, "detach"):  # a tensor, which may need a gradient or be on a GPU
             value = value.detach().cpu()
         if hasattr(value, "tolist"):
@@ -57,14 +61,15 @@ def plain(value, depth: int = 0):
         if len(value) > LONGEST:
             raise Unreadable(f"{in_words(value)} with {len(value)} entries")
         if isinstance(value, dict):
-            return {plain(key, depth + 1): plain(entry, depth + 1) for key, entry in value.items()}
-        entries = [plain(entry, depth + 1) for entry in value]
+            return {_hashable(plain(key, depth + 1)): plain(entry, depth + 1) for key, entry in value.items()}
+        # A class of the reader's own may hand out more than its length.
+        entries = [plain(entry, depth + 1) for entry in islice(value, len(value))]
         return set(map(_hashable, entries)) if isinstance(value, (set, frozenset)) else entries
     raise Unreadable(in_words(value))
 
 
 def _hashable(entry):
-    """Entries of a set are tuples again, since a list cannot be in one."""
+    """Entries of a set and keys are tuples again, since a list cannot be one."""
     return tuple(map(_hashable, entry)) if isinstance(entry, list) else entry
 
 
