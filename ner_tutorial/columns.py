@@ -62,6 +62,8 @@ class Layout:
     """What each word starts with and what is no part of it, such as ``en:``."""
     ranges: bool = False
     """True if the first column counts the words, as in CoNLL-U: rows such as 3-4 are then left out."""
+    labels: frozenset[str] = frozenset()
+    """Every value of the label column, but for lines that may be comments."""
     notes: tuple[str, ...] = ()
     """What was found out by guessing, for the reader to check."""
 
@@ -142,6 +144,11 @@ def find_layout(path: Path, columns: str | Mapping[str, int] | None = None) -> L
             raise ConllError(path, None, f"there is no column {max(word, label) + 1}; the file has {table.count}")
         layers: tuple[int, ...] = ()
     else:
+        masked = next((i for i, values in enumerate(table.values) if values[MASK] > table.rows / 2), None)
+        if masked is not None:
+            raise ConllError(
+                path, None, f"column {masked + 1} holds {MASK} in place of most words; put the words in first"
+            )
         label, layers = _label_column(table)
         word = _word_column(table, label, layers)
     return _finish(table, word, label, layers, begins=begins, given=bool(columns))
@@ -154,10 +161,6 @@ def _finish(table: _Columns, word: int, label: int, layers: tuple[int, ...], beg
             table.path, None, f"column {word + 1} holds stretches of text, not words; export the annotations with character "
             "offsets, and read them with: python -m ner_tutorial import FILE --output FOLDER"
         )  # fmt: skip
-    if words[MASK] > table.rows / 2:
-        raise ConllError(
-            table.path, None, f"column {word + 1} holds {MASK} in place of most words; put the words in first"
-        )
     prefixes = {match[1] if (match := LANGUAGE.fullmatch(value)) else "" for value in words}
     prefix = prefixes.pop() if len(prefixes) == 1 and len(words) > 1 else ""
     plain = (word, label, table.count) in ((0, 1, 2), (0, 3, 4))
@@ -171,7 +174,8 @@ def _finish(table: _Columns, word: int, label: int, layers: tuple[int, ...], beg
         tabs=table.tabs, count=table.count, word=word, label=label,
         scheme="brackets" if begins else recognise(table.values[label]),
         pos=1 if canonical else None, chunk=2 if canonical else None,
-        layers=layers, prefix=prefix, ranges=table.counting and word != 0, notes=tuple(notes),
+        layers=layers, prefix=prefix, ranges=table.counting and word != 0, labels=frozenset(table.values[label]),
+        notes=tuple(notes),
     )  # fmt: skip
 
 
@@ -189,7 +193,7 @@ def _look_through(path: Path, several_counts: bool) -> _Columns | None:
             shapes[shape] += 1
         elif any(LABEL.fullmatch(cell) for cell in by_space):
             starred[shape] += 1
-    shapes = shapes or starred
+    no_other, shapes = not shapes, shapes or starred
     if not shapes:
         return None
     tabs = _tabs_part_columns(path, shapes)
@@ -197,7 +201,7 @@ def _look_through(path: Path, several_counts: bool) -> _Columns | None:
     if several_counts:
         count = min(shape[1 if tabs else 0] for shape in shapes)
     table = _Columns(path, tabs, count, [Counter() for _ in range(count)])
-    _fill(table, several_counts)
+    _fill(table, several_counts, starred=no_other)
     if not table.rows:
         return None
     return table
@@ -220,7 +224,7 @@ def _tabs_part_columns(path: Path, shapes: Counter) -> bool:
     return True
 
 
-def _fill(table: _Columns, several_counts: bool) -> None:
+def _fill(table: _Columns, several_counts: bool, starred: bool) -> None:
     """Count the values of each column, and whether the first one numbers the words of each sentence."""
     chunk: list[list[str]] = []
     longest = at = 0
@@ -235,10 +239,10 @@ def _fill(table: _Columns, several_counts: bool) -> None:
         if line in ("", DOCSTART):
             at = 0
             continue
+        if comment and not starred:
+            continue
         cells = cells_of(line, table.tabs)
         if len(cells) != table.count and not (several_counts and len(cells) > table.count):
-            continue
-        if comment and not any(LABEL.fullmatch(cell) for cell in cells):
             continue
         if not RANGE.fullmatch(cells[0]):
             at += 1
@@ -278,7 +282,8 @@ def _label_column(table: _Columns) -> tuple[int, tuple[int, ...]]:
         )  # fmt: skip
     if len(text) > 1:
         return entity[-1], ()
-    return entity[0], tuple(entity[1:])  # nested entities: the outer layer comes first
+    outer = (typed or entity)[0]  # of nested entities the outer layer comes first, and it is empty only if all are
+    return outer, tuple(i for i in entity if i != outer)
 
 
 def _word_column(table: _Columns, label: int, layers: Sequence[int]) -> int:
@@ -299,15 +304,23 @@ def _word_column(table: _Columns, label: int, layers: Sequence[int]) -> int:
         raise ConllError(
             table.path, _first_row(table.path), f"no column holds words, only numbers and labels; {option}"
         )
-    text = [i for i in text if not table.is_pos(i)] or text
+    plain = [i for i in text if not table.is_pos(i)]
+    if not plain and len(text) < len(others) - table.counting and table.count != 4:
+        raise ConllError(table.path, _first_row(table.path), f"the words may be numbers or parts of speech; {option}")
+    text = plain or text
+    # Four columns are known by their places: only a column that plainly holds more than the first speaks against it.
     known = table.count == 4 and text[0] == 0 and label == 3
     distinct = [len(table.values[i]) for i in text]
-    limit = 2 * distinct[0] if known and table.rows >= 50 else float("inf") if known else distinct[0]
-    if max(distinct) > limit:
-        richer = text[distinct.index(max(distinct))]
+    limit = distinct[0] - 1 if not known else 2 * distinct[0] if table.rows >= 20 else table.rows
+    rivals = [i for i, values in zip(text[1:], distinct[1:], strict=True) if values > limit]
+    if not known and distinct[0] == 1:
+        rivals += [i for i in others if table.is_number(i) and not (i == 0 and table.counting)]
+    if rivals:
         raise ConllError(
-            table.path, _first_row(table.path), f"the words may be in column {text[0] + 1} or in column {richer + 1}; {option}"
-        )  # fmt: skip
+            table.path,
+            _first_row(table.path),
+            f"the words may be in column {text[0] + 1} or in column {rivals[0] + 1}; {option}",
+        )
     return text[0]
 
 
