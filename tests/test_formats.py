@@ -195,7 +195,7 @@ REFUSED = {
     ),
     "two columns of labels, none a chunk": (
         "Uni NN B-ORG O\nOslo NN I-ORG B-LOC\n",
-        r"columns 3 and 4 all hold entity labels; choose one: --columns word=1,label=4",
+        r"columns 3 and 4 all look like entity labels; choose one: --columns word=1,label=4",
     ),
     "tabs and spaces that disagree": (
         "New York\tB-LOC\nOld York\tB-LOC\n",
@@ -357,6 +357,8 @@ def test_file_of_random_shape_is_read_right_or_refused(tmp_path_factory, case):
         assert [s.tokens for s in file.sentences] == [row for row, _ in sentences], columns
         if "inner" not in columns:
             assert [s.ner_tags for s in file.sentences] == [row for _, row in sentences], columns
+    if all(word == "#" for row, _ in sentences for word in row):
+        return  # nothing tells rows from comments
     # Whoever says which columns are which gets them, whatever the others hold.
     given = {"word": columns.index("word") + 1, "label": columns.index("label") + 1}
     file = read_conll(path, columns=given)
