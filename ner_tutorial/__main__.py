@@ -218,5 +218,44 @@ def demo(model, port):
         serve(server)
 
 
+@main.command("import")
+@click.argument("files", nargs=-1, required=True, metavar="FILE…", type=FolderPath())
+@click.option("--output", required=True, metavar="DIR", type=FolderPath(), help="A new folder for the corpus.")
+@click.option(
+    "--checkpoint", metavar="PATH|NAME", help="The encoder that will be trained: text is cut into words as it cuts text.  "
+    "[default: the profile's]",
+)  # fmt: skip
+@click.option("--format", "format_", default="auto", show_default=True, metavar="NAME", help="The form of the files: doccano, "
+              "label-studio, label-studio-min, prodigy, spacy, ubiai, lighttag, brat, columns or characters.")  # fmt: skip
+@click.option(
+    "--offsets", type=click.Choice(["auto", "characters", "utf-16", "bytes"]), default="auto", show_default=True,
+    help="What the offsets of spans count.",
+)  # fmt: skip
+@click.option("--split-by", type=click.Choice(["document", "sentence"]), default="document", show_default=True,
+              help="What stays together in one split.")  # fmt: skip
+@click.option("--seed", type=int, default=13, show_default=True, help="Same seed: same splits.")
+@click.option("--allow-dropped", is_flag=True, help="End with exit status 0 though spans were dropped.")
+@_reading
+def import_(files, output, checkpoint, format_, offsets, split_by, seed, allow_dropped, reading):
+    """Make a corpus in DIR, split into train, validation and test, from what annotation tools export.
+
+    Reads exports of doccano, Label Studio, Prodigy, spaCy, UBIAI and LightTag (JSON or JSON lines), folders of brat's, and
+    files of words and labels in columns. Prints what was kept and dropped. Ends with exit status 1 if a span was dropped.
+    """
+    from ner_tutorial import get_profile, load_tokenizer
+    from ner_tutorial.importing import import_files, write_corpus
+    from ner_tutorial.words import WordRule
+
+    tokenizer = load_tokenizer(get_profile().checkpoint if checkpoint is None else checkpoint)
+    result = import_files(files, WordRule.of(tokenizer).cut, format=format_, offsets=offsets, reading=reading)
+    sizes = write_corpus(output, result.documents, split_by=split_by, seed=seed)
+    click.echo(printable(result.table()))
+    click.echo(f"written to {output}: " + ", ".join(f"{split} {size} sentences" for split, size in sizes.items()))
+    if result.dropped and not allow_dropped:
+        raise click.ClickException(
+            f"{result.dropped} spans were dropped (listed above); correct them in the tool, or say --allow-dropped"
+        )
+
+
 if __name__ == "__main__":
     main(prog_name="python -m ner_tutorial")

@@ -14,7 +14,8 @@ PACKAGE = ROOT / "ner_tutorial"
 TEACHING = [
     "labels", "tagging", "lines", "columns", "conll", "corpus_files", "tables", "parquet_rows", "corpus", "baselines",
     "display", "plots", "model_folder", "words", "encoders", "alignment", "collation", "decoding", "metrics",
-    "evaluation", "spans", "tagger", "text_check", "training", "errors", "annotations", "lint", "exercises",
+    "evaluation", "spans", "tagger", "text_check", "training", "errors",
+    "annotation_formats", "annotation_files", "annotations", "importing", "lint", "exercises",
 ]  # fmt: skip
 TRAINING = ["settings", "results", "checkpoints", "run_folder", "preparation", "scoring", "trainer", "loop"]
 FOUNDATION = {"files", "profiles", "console"}
