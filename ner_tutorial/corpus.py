@@ -13,7 +13,6 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, lo
 
 from ner_tutorial.conll import Sentence, read_conll
 from ner_tutorial.corpus_files import SPLITS, is_conll_2003, open_sentences, split_files
-from ner_tutorial.hub.download import HubUnreachable, cache_only, explain, fetch, offline
 from ner_tutorial.labels import CHUNK_NAMES, CONLL_SCHEME, POS_NAMES, LabelScheme
 from ner_tutorial.parquet_rows import label_names, row_sentences
 from ner_tutorial.tables import NO_TAG as NO_TAG
@@ -178,6 +177,8 @@ def with_common_labels(splits: Mapping[str, Dataset]) -> DatasetDict:
 
 def _read_hub(name: str, revision: str | None) -> DatasetDict:
     """A copy from the Hub, its files checked first. Without a network, what an earlier load has left in the cache."""
+    from ner_tutorial.hub.download import HubUnreachable, cache_only, fetch, offline
+
     if offline():
         return load_dataset(name, revision=revision)
     try:
@@ -198,6 +199,8 @@ def _data_files(names: list[str]) -> list[str]:
 
 
 def _load_hub(scheme: LabelScheme) -> DatasetDict:
+    from ner_tutorial.hub.download import HubUnreachable, explain
+
     failures = []
     for name, revision in HUB_SOURCES:
         try:
