@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ner_tutorial.annotation_formats import DOCUMENT_KEYS, READERS, AnnotatedText, Span
-from ner_tutorial.lines import check_encoding, numbered_lines, quoted
+from ner_tutorial.lines import WEBANNO, WEBANNO_REMEDY, check_encoding, numbered_lines, quoted
+
+BRAT = (".ann", ".a1", ".a2")
+"""Brat's files of annotations; the tasks of BioNLP keep given ones and those to be found apart."""
 
 
 @dataclass
@@ -48,7 +51,7 @@ def read_annotations(path: str | Path, format: str = "auto") -> Annotations:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no annotations at {path}")
-    if path.is_dir() or path.suffix == ".ann":
+    if path.is_dir() or path.suffix in BRAT:
         if format not in ("auto", "brat"):
             raise AnnotationError(f"{path} is in brat's form, not {format}'s")
         return _read_brat(path)
@@ -78,6 +81,9 @@ def read_annotations(path: str | Path, format: str = "auto") -> Annotations:
             continue
         if not isinstance(text, str):
             raise AnnotationError(f"{where}: the text is {quoted(repr(text))}, not a text")
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            found.left_out["texts with half a character in them (a lone surrogate), which no file can hold"] += 1
+            continue
         new = AnnotatedText(text, spans, _document(record) or where, where)
         if text in seen:
             same = sorted(map(_key, seen[text].spans)) == sorted(map(_key, spans))
@@ -96,6 +102,9 @@ def _key(span: Span) -> tuple[int, int, str]:
 def _records(path: Path) -> Iterator[tuple[str, object]]:
     """(place, record) of a JSON or JSON lines file."""
     check_encoding(path)
+    with path.open("rb") as file:
+        if file.read(len(WEBANNO) + 3).lstrip(b"\xef\xbb\xbf").startswith(WEBANNO.encode()):
+            raise AnnotationError(f"{path} is WebAnno's TSV; {WEBANNO_REMEDY}")
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError:
@@ -175,31 +184,35 @@ def _refuse_binary_session(path: Path, records: list[tuple[str, object]]) -> Non
 
 
 def _read_brat(path: Path) -> Annotations:
-    files = sorted(path.rglob("*.ann")) if path.is_dir() else [path]
+    files = sorted(p for suffix in BRAT for p in path.rglob(f"*{suffix}")) if path.is_dir() else [path]
     if not files:
         raise AnnotationError(f"{path}: no .ann file in the folder; name a folder of brat's, or a JSON file")
     found = Annotations(format="brat")
+    by_text: dict[Path, list[Path]] = {}
     for file in files:
-        source = file.with_suffix(".txt")
+        by_text.setdefault(file.with_suffix(".txt"), []).append(file)
+    for source, parts in by_text.items():
         if not source.is_file():
-            raise AnnotationError(f"{file}: its text {source.name} is missing")
+            raise AnnotationError(f"{parts[0]}: its text {source.name} is missing")
         check_encoding(source)
         with source.open(encoding="utf-8", newline="") as stream:  # brat counts \r\n as two
             text = stream.read()
-        spans = []
-        for number, line in numbered_lines(file):
-            if line[:1] != "T":
-                found.left_out["lines of brat's that mark no span, such as relations, events and notes"] += bool(
-                    line.strip()
-                )
-                continue
-            try:
-                _, place, covered = [*line.split("\t"), None][:3]
-                kind, _, offsets = place.partition(" ")
-                pieces = [tuple(map(int, piece.split())) for piece in offsets.split(";")]
-                spans.append(Span(pieces[0][0], pieces[-1][1], kind, covered, parts=len(pieces)))
-            except (ValueError, IndexError):
-                raise AnnotationError(f"{file}, line {number}: no span of brat's: {quoted(line)}") from None
-        name = file.relative_to(path) if path.is_dir() else Path(file.name)
-        found.texts.append(AnnotatedText(text, spans, str(name.with_suffix("")), str(file)))
+        spans = [span for file in parts for span in _brat_spans(file, found.left_out)]
+        name = source.relative_to(path) if path.is_dir() else Path(source.name)
+        found.texts.append(AnnotatedText(text, spans, str(name.with_suffix("")), str(parts[0])))
     return found
+
+
+def _brat_spans(file: Path, left_out: Counter) -> Iterator[Span]:
+    for number, line in numbered_lines(file):
+        if line[:1] != "T":
+            left_out["lines of brat's that mark no span, such as relations, events and notes"] += bool(line.strip())
+            continue
+        try:
+            _, place, covered = [*line.split("\t"), None][:3]
+            kind, _, offsets = place.partition(" ")
+            pieces = [tuple(map(int, piece.split())) for piece in offsets.split(";")]
+            span = Span(pieces[0][0], pieces[-1][1], kind, covered, parts=len(pieces))
+        except (ValueError, IndexError):
+            raise AnnotationError(f"{file}, line {number}: no span of brat's: {quoted(line)}") from None
+        yield span

@@ -8,7 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ner_tutorial.lines import DOCSTART, NEW_DOCUMENT, ColumnValues, ConllError, look_through, rows_of
+from ner_tutorial.lines import (
+    DOCSTART,
+    NEW_DOCUMENT,
+    WEBANNO,
+    WEBANNO_REMEDY,
+    ColumnValues,
+    ConllError,
+    look_through,
+    rows_of,
+)
 from ner_tutorial.tagging import LABEL, recognise
 
 # Chunk types of CoNLL-2000 and 2003, English and German: their labels look like those of entities.
@@ -72,8 +81,11 @@ def find_layout(path: Path, columns: str | Mapping[str, int] | None = None) -> L
         ConllError: the columns cannot be told apart, or hold something else than words and labels.
     """
     given = parse_columns(columns)
+    first = next((line for _, line, _ in rows_of(path) if line), "").lstrip()
+    if first.startswith(WEBANNO):
+        raise ConllError(path, 1, f"this is WebAnno's TSV; {WEBANNO_REMEDY}")
     # A file of CoNLL-2012 is known by its first line; its rows have as many columns as their sentence has predicates.
-    begins = next((line for _, line, _ in rows_of(path) if line), "").lstrip().startswith(NEW_DOCUMENT[0])
+    begins = first.startswith(NEW_DOCUMENT[0])
     if begins and not given:
         given = ONTONOTES_COLUMNS
     table = look_through(path, several_counts=begins)

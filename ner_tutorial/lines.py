@@ -16,6 +16,8 @@ from ner_tutorial.tagging import LABEL
 DOCSTART = "-DOCSTART-"
 NEW_DOCUMENT = ("#begin document", "# newdoc")
 """How a comment begins that starts a new document: in CoNLL-2012, and in CoNLL-U."""
+WEBANNO = "#FORMAT=WebAnno"
+WEBANNO_REMEDY = "export from INCEpTION or WebAnno as CoNLL 2002, which holds one layer of spans in columns"
 PLACEHOLDERS = {"_", "-", "-X-", "*"}
 UNIVERSAL_POS = frozenset("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split())  # noqa: SIM905
 RANGE = re.compile(r"\d+[-.]\d+")  # in CoNLL-U, a row for several words at once, or for a word that is not in the text

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from miniature import save_lookup_model
 
-from ner_tutorial import Sentence, import_files, label_spans, lint_folder, load_corpus, read_annotations, write_corpus
+from ner_tutorial import (
+    Sentence,
+    import_files,
+    label_spans,
+    lint_folder,
+    load_corpus,
+    read_annotations,
+    read_conll,
+    write_corpus,
+)
 from ner_tutorial.__main__ import main
 from ner_tutorial.annotation_files import AnnotationError
 from ner_tutorial.annotation_formats import Span
@@ -112,6 +121,28 @@ def test_brat_folder_is_read_with_what_it_cannot_hold(tmp_path):
     assert [problem.kind for problem in labelled.problems] == ["discontinuous"]
     assert [s.tokens for s in labelled.sentences()] == [["Nora", "Velt", "and", "Ola", "Velt", "left", "."], ["Oslo"]]
     assert labelled.labels[-1] == "B-LOC"
+
+
+def test_given_and_sought_annotations_of_bionlp_are_one(tmp_path):
+    (tmp_path / "a.txt").write_text("IL-2 binds", encoding="utf-8")
+    (tmp_path / "a.a1").write_text("T1\tProtein 0 4\tIL-2\n", encoding="utf-8")
+    (tmp_path / "a.a2").write_text("T2\tBinding 5 10\tbinds\nE1\tBinding:T2\n", encoding="utf-8")
+    (row,) = read_annotations(tmp_path).texts
+    assert [span.type for span in row.spans] == ["Protein", "Binding"]
+
+
+def test_half_a_character_is_left_out_with_its_text_and_the_others_stay(export):
+    found = read_annotations(export([{"text": "a \ud83d b", "label": []}, as_doccano()], lines=False))
+    assert len(found.texts) == 1
+    assert "left out: 1 texts with half a character" in found.notes[0]
+
+
+def test_webanno_is_refused_with_the_export_that_is_read(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text("#FORMAT=WebAnno TSV 3.3\n#T_SP=x|value\n\n#Text=Nora\n1-1\t0-4\tNora\tPER\n", encoding="utf-8")
+    for read in (read_annotations, read_conll, lambda p: import_files([p])):
+        with pytest.raises(ValueError, match="WebAnno's TSV; export from INCEpTION or WebAnno as CoNLL 2002"):
+            read(path)
 
 
 def test_what_was_rejected_ignored_or_cancelled_is_left_out_and_counted(export):

@@ -492,6 +492,14 @@ def test_missing_test_split_is_refused_with_the_command_that_splits(tmp_path):
         load_corpus(write(tmp_path, "train.conll", "dev.conll"))
 
 
+def test_empty_split_is_said(tmp_path, caplog):
+    parquet(tmp_path, "train.parquet", "validation.parquet")
+    one_row(["a"], [0]).select([]).to_parquet(tmp_path / "test.parquet")
+    with caplog.at_level(logging.WARNING, "ner_tutorial"):
+        assert len(load_corpus(tmp_path)["test"]) == 0
+    assert "the test split holds no sentence" in caplog.text
+
+
 @pytest.mark.parametrize("source", ["", " "])
 def test_an_empty_name_is_no_corpus(source):
     with pytest.raises(ValueError, match="no corpus given"):
