@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 _PUBLIC = {
     "labels": ["CONLL_SCHEME", "IGNORED_LABEL", "LabelScheme", "entity_spans"],
     "conll": ["ConllError", "Sentence", "iob1_to_iob2", "read_conll", "write_conll"],
-    "corpus": ["load_corpus", "sentences_to_dataset"],
+    "corpus": ["load_corpus", "sentences_to_dataset", "with_common_labels"],
     "baselines": ["DictionaryBaseline", "mentions", "unseen_share"],
     "encoders": ["load_model", "load_tokenizer"],
     "alignment": ["Encoder", "align_labels_with_tokens", "tokenize_and_align_labels", "tokenize_windows"],
@@ -25,6 +25,9 @@ _PUBLIC = {
     "evaluation": ["encode_for_evaluation", "evaluate_model"],
     "training": ["EpochMetrics", "TrainingResult", "load_result", "train_with_accelerate", "train_with_trainer"],
     "hub.share": ["model_card", "push_model"],
+    "annotation_files": ["read_annotations"],
+    "annotations": ["label_spans"],
+    "importing": ["import_files", "write_corpus"],
     "lint": ["lint_folder"],
     "fast.onnx_export": ["export_onnx"],
     "tagger": ["EntitySpan", "Tagger", "load_tagger"],

@@ -1,5 +1,6 @@
 """The command line: ``python -m ner_tutorial`` or ``ner-tutorial``."""
 
+import functools
 import json
 import logging
 import sys
@@ -27,15 +28,33 @@ _corpus = click.option(
     help='"newswire" (the book\'s own), "conll2003" (from the Hub), or a folder with the files train, validation and test '
     "as CoNLL or parquet.  [default: the profile's]",
 )
-_iob1 = click.option(
-    "--convert-iob1", is_flag=True, help="Convert CoNLL files in IOB1 to IOB2 instead of refusing them."
-)
 
 
-def _load(corpus: str | None, convert_iob1: bool, **options):
+def _reading(command):
+    """A command with the options that say how CoNLL files are read; it gets them as one dictionary, ``reading``."""
+
+    @click.option("--convert-iob1", is_flag=True, help="Convert CoNLL files in IOB1 to IOB2 instead of refusing them.")
+    @click.option(
+        "--convert",
+        is_flag=True,
+        help="Convert CoNLL files in IOB1, BIOES, BILOU or IO to IOB2 instead of refusing them.",
+    )
+    @click.option(
+        "--columns", metavar="word=N,label=M", help="Which columns of CoNLL files to read, counted from 1, where they are not "
+        "recognised.",
+    )  # fmt: skip
+    @functools.wraps(command)
+    def with_reading(*arguments, convert_iob1, convert, columns, **options):
+        reading = {"convert_iob1": convert_iob1, "convert": convert, "columns": columns}
+        return command(*arguments, reading=reading, **options)
+
+    return with_reading
+
+
+def _load(corpus: str | None, reading: dict, scheme=None):
     from ner_tutorial import get_profile, load_corpus
 
-    return load_corpus(corpus or get_profile().corpus, convert_iob1=convert_iob1, **options)
+    return load_corpus(get_profile().corpus if corpus is None else corpus, scheme=scheme, **reading)
 
 
 def _settings(command):
@@ -71,8 +90,8 @@ def _settings(command):
               help="Which training loop: Transformers' Trainer (chapter 5) or the one by hand (chapter 6).")  # fmt: skip
 @_settings
 @click.option("--resume", is_flag=True, help="Continue the run in DIR after its last whole checkpoint.")
-@_iob1
-def train(corpus, output, loop, resume, convert_iob1, **settings):
+@_reading
+def train(corpus, output, loop, resume, reading, **settings):
     """Fine-tune a model and keep the best epoch in DIR.
 
     DIR then holds the model, its tokenizer, metrics.json (a row per epoch, and the scores on validation and
@@ -82,8 +101,8 @@ def train(corpus, output, loop, resume, convert_iob1, **settings):
 
     from ner_tutorial import get_profile, train_with_accelerate, train_with_trainer
 
-    # The name, not the loaded splits, goes into the run's record; only a conversion needs them loaded here.
-    source = _load(corpus, True) if convert_iob1 else corpus or get_profile().corpus
+    # The name, not the loaded splits, goes into the run's record; only a special way of reading needs them loaded here.
+    source = _load(corpus, reading) if any(reading.values()) else get_profile().corpus if corpus is None else corpus
     run = train_with_trainer if loop == "trainer" else train_with_accelerate
     result = run(output, corpus=source, resume=resume, **settings)
     if not PartialState().is_main_process:
@@ -125,8 +144,8 @@ _decoding = click.option(
 @click.option("--strict", is_flag=True, help="Count only well-formed IOB2 entities.")
 @_decoding
 @_precision("no", "no, so that this prints what metrics.json says")
-@_iob1
-def evaluate(model, corpus, split, strict, decoding, precision, convert_iob1):
+@_reading
+def evaluate(model, corpus, split, strict, decoding, precision, reading):
     """Score a model on a split and print the scores as JSON.
 
     Scores are word level: precision, recall, f1, accuracy, number (of gold entities), and the same per type.
@@ -135,7 +154,7 @@ def evaluate(model, corpus, split, strict, decoding, precision, convert_iob1):
 
     tagger = load_tagger(model, precision=precision, decoding=decoding)
     # Under the model's labels: a corpus may lack some of them, and number them otherwise.
-    splits = _load(corpus, convert_iob1, scheme=tagger.scheme)
+    splits = _load(corpus, reading, tagger.scheme)
     result = tagger.evaluate(splits[split], batch_size=get_profile().eval_batch_size)
     scores = score_labels(result.references, result.predictions, strict=True) if strict else result.scores
     click.echo(json.dumps({**scores.to_dict(), "loss": result.loss}, indent=2))
@@ -171,14 +190,15 @@ def predict(model, file, aggregation, decoding, precision):
 @click.option(
     "--at-most", type=click.IntRange(min=1), default=20, show_default=True, help="Findings to list of each kind."
 )
-def lint(folder, long_sentence, at_most):
-    """Report on the CoNLL files in FOLDER: counts, invalid sequences, sentences in two splits, inconsistent names.
+@_reading
+def lint(folder, long_sentence, at_most, reading):
+    """Report on the annotated files in FOLDER, the same that training would read: counts, invalid sequences, sentences in two splits, inconsistent names.
 
     Ends with exit status 1 if there are errors. Warnings do not change it.
     """
     from ner_tutorial.lint import lint_folder
 
-    report = lint_folder(folder, long_sentence=long_sentence, at_most=at_most)
+    report = lint_folder(folder, long_sentence=long_sentence, at_most=at_most, **reading)
     click.echo(printable(str(report)))
     if report.errors:
         raise SystemExit(1)
@@ -196,6 +216,45 @@ def demo(model, port):
 
     with demo_server(model, port) as server:
         serve(server)
+
+
+@main.command("import")
+@click.argument("files", nargs=-1, required=True, metavar="FILE…", type=FolderPath())
+@click.option("--output", required=True, metavar="DIR", type=FolderPath(), help="A new folder for the corpus.")
+@click.option(
+    "--checkpoint", metavar="PATH|NAME", help="The encoder that will be trained: text is cut into words as it cuts text.  "
+    "[default: the profile's]",
+)  # fmt: skip
+@click.option("--format", "format_", default="auto", show_default=True, metavar="NAME", help="The form of the files: doccano, "
+              "label-studio, label-studio-min, prodigy, spacy, ubiai, lighttag, brat, columns or characters.")  # fmt: skip
+@click.option(
+    "--offsets", type=click.Choice(["auto", "characters", "utf-16", "bytes"]), default="auto", show_default=True,
+    help="What the offsets of spans count.",
+)  # fmt: skip
+@click.option("--split-by", type=click.Choice(["document", "sentence"]), default="document", show_default=True,
+              help="What stays together in one split.")  # fmt: skip
+@click.option("--seed", type=int, default=13, show_default=True, help="Same seed: same splits.")
+@click.option("--allow-dropped", is_flag=True, help="End with exit status 0 though spans were dropped.")
+@_reading
+def import_(files, output, checkpoint, format_, offsets, split_by, seed, allow_dropped, reading):
+    """Make a corpus in DIR, split into train, validation and test, from what annotation tools export.
+
+    Reads exports of doccano, Label Studio, Prodigy, spaCy, UBIAI and LightTag (JSON or JSON lines), folders of brat's, and
+    files of words and labels in columns. Prints what was kept and dropped. Ends with exit status 1 if a span was dropped.
+    """
+    from ner_tutorial import get_profile, load_tokenizer
+    from ner_tutorial.importing import import_files, write_corpus
+    from ner_tutorial.words import WordRule
+
+    tokenizer = load_tokenizer(get_profile().checkpoint if checkpoint is None else checkpoint)
+    result = import_files(files, WordRule.of(tokenizer).cut, format=format_, offsets=offsets, reading=reading)
+    sizes = write_corpus(output, result.documents, split_by=split_by, seed=seed)
+    click.echo(printable(result.table()))
+    click.echo(f"written to {output}: " + ", ".join(f"{split} {size} sentences" for split, size in sizes.items()))
+    if result.dropped and not allow_dropped:
+        raise click.ClickException(
+            f"{result.dropped} spans were dropped (listed above); correct them in the tool, or say --allow-dropped"
+        )
 
 
 if __name__ == "__main__":

@@ -4,41 +4,25 @@ Taught in chapter 9. A file is looked through once before it is read: the column
 """
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from ner_tutorial.labels import POS_NAMES
-from ner_tutorial.lines import DOCSTART, NEW_DOCUMENT, ConllError, cells_of, rows_of
+from ner_tutorial.lines import (
+    DOCSTART,
+    NEW_DOCUMENT,
+    WEBANNO,
+    WEBANNO_REMEDY,
+    ColumnValues,
+    ConllError,
+    look_through,
+    rows_of,
+)
 from ner_tutorial.tagging import LABEL, recognise
 
-PLACEHOLDERS = {"_", "-", "-X-", "*"}
 # Chunk types of CoNLL-2000 and 2003, English and German: their labels look like those of entities.
 CHUNK_TYPES = {*["ADJP", "ADVP", "CONJP", "INTJ", "LST", "NP", "PP", "PRT", "SBAR", "UCP", "VP", "NC", "PC", "VC"]}
-UNIVERSAL_POS = {
-    *[
-        "ADJ",
-        "ADP",
-        "ADV",
-        "AUX",
-        "CCONJ",
-        "DET",
-        "INTJ",
-        "NOUN",
-        "NUM",
-        "PART",
-        "PRON",
-        "PROPN",
-        "PUNCT",
-        "SCONJ",
-        "SYM",
-        "VERB",
-        "X",
-    ]
-}
 LANGUAGE = re.compile(r"([a-z]{2,3}(?:-[a-z]+)*:).*", re.DOTALL)
-RANGE = re.compile(r"\d+[-.]\d+")  # in CoNLL-U, a row for several words at once, or for a word that is not in the text
 MASK = "[TOKEN]"
 ONTONOTES_COLUMNS = {"word": 4, "label": 11}
 
@@ -62,42 +46,10 @@ class Layout:
     """What each word starts with and what is no part of it, such as ``en:``."""
     ranges: bool = False
     """True if the first column counts the words, as in CoNLL-U: rows such as 3-4 are then left out."""
+    labels: frozenset[str] = frozenset()
+    """Every value of the label column, but for lines that may be comments."""
     notes: tuple[str, ...] = ()
     """What was found out by guessing, for the reader to check."""
-
-
-@dataclass
-class _Columns:
-    """What each column holds, over all rows."""
-
-    path: Path
-    tabs: bool
-    count: int
-    values: list[Counter] = field(default_factory=list)
-    rows: int = 0
-    counting: bool = False
-
-    def is_text(self, i: int) -> bool:
-        return not self.is_number(i) and not set(self.values[i]) <= PLACEHOLDERS
-
-    def is_number(self, i: int) -> bool:
-        if i == 0 and self.counting:
-            return True
-        whole = all(value.isascii() and value.isdigit() for value in self.values[i])
-        # Four columns are known by their places, so a few words that are numbers are still words there.
-        return whole and (self.count not in (2, 4) or len(self.values[i]) > 2)
-
-    def is_labels(self, i: int) -> bool:
-        return all(LABEL.fullmatch(value) for value in self.values[i])
-
-    def types(self, i: int) -> set[str]:
-        return {value[2:] for value in self.values[i] if value != "O"}
-
-    def is_pos(self, i: int) -> bool:
-        values = set(self.values[i])
-        return any(len(value) > 1 and value.isalpha() and value.isupper() for value in values) and (
-            values <= {*POS_NAMES, *UNIVERSAL_POS}
-        )
 
 
 def parse_columns(columns: str | Mapping[str, int] | None) -> dict[str, int]:
@@ -129,11 +81,14 @@ def find_layout(path: Path, columns: str | Mapping[str, int] | None = None) -> L
         ConllError: the columns cannot be told apart, or hold something else than words and labels.
     """
     given = parse_columns(columns)
+    first = next((line for _, line, _ in rows_of(path) if line), "").lstrip()
+    if first.startswith(WEBANNO):
+        raise ConllError(path, 1, f"this is WebAnno's TSV; {WEBANNO_REMEDY}")
     # A file of CoNLL-2012 is known by its first line; its rows have as many columns as their sentence has predicates.
-    begins = next((line for _, line, _ in rows_of(path) if line), "").lstrip().startswith(NEW_DOCUMENT[0])
+    begins = first.startswith(NEW_DOCUMENT[0])
     if begins and not given:
         given = ONTONOTES_COLUMNS
-    table = _look_through(path, several_counts=begins)
+    table = look_through(path, several_counts=begins)
     if table is None:
         return None
     if given:
@@ -142,22 +97,23 @@ def find_layout(path: Path, columns: str | Mapping[str, int] | None = None) -> L
             raise ConllError(path, None, f"there is no column {max(word, label) + 1}; the file has {table.count}")
         layers: tuple[int, ...] = ()
     else:
+        masked = next((i for i, values in enumerate(table.values) if values[MASK] > table.rows / 2), None)
+        if masked is not None:
+            raise ConllError(
+                path, None, f"column {masked + 1} holds {MASK} in place of most words; put the words in first"
+            )
         label, layers = _label_column(table)
         word = _word_column(table, label, layers)
     return _finish(table, word, label, layers, begins=begins, given=bool(columns))
 
 
-def _finish(table: _Columns, word: int, label: int, layers: tuple[int, ...], begins: bool, given: bool) -> Layout:
+def _finish(table: ColumnValues, word: int, label: int, layers: tuple[int, ...], begins: bool, given: bool) -> Layout:
     words = table.values[word]
     if sum(value.count(" ") * times for value, times in words.items()) > table.rows:
         raise ConllError(
             table.path, None, f"column {word + 1} holds stretches of text, not words; export the annotations with character "
             "offsets, and read them with: python -m ner_tutorial import FILE --output FOLDER"
         )  # fmt: skip
-    if words[MASK] > table.rows / 2:
-        raise ConllError(
-            table.path, None, f"column {word + 1} holds {MASK} in place of most words; put the words in first"
-        )
     prefixes = {match[1] if (match := LANGUAGE.fullmatch(value)) else "" for value in words}
     prefix = prefixes.pop() if len(prefixes) == 1 and len(words) > 1 else ""
     plain = (word, label, table.count) in ((0, 1, 2), (0, 3, 4))
@@ -171,89 +127,12 @@ def _finish(table: _Columns, word: int, label: int, layers: tuple[int, ...], beg
         tabs=table.tabs, count=table.count, word=word, label=label,
         scheme="brackets" if begins else recognise(table.values[label]),
         pos=1 if canonical else None, chunk=2 if canonical else None,
-        layers=layers, prefix=prefix, ranges=table.counting and word != 0, notes=tuple(notes),
+        layers=layers, prefix=prefix, ranges=table.counting and word != 0, labels=frozenset(table.values[label]),
+        notes=tuple(notes),
     )  # fmt: skip
 
 
-def _look_through(path: Path, several_counts: bool) -> _Columns | None:
-    """The separator and the number of columns, then the values of each column."""
-    # (columns by white space, columns by tabs, whether a tab column holds a space) -> rows
-    shapes: Counter = Counter()
-    starred: Counter = Counter()  # the same of lines that start with #: tokens, if the file has no other
-    for _, line, comment in rows_of(path):
-        if line in ("", DOCSTART):
-            continue
-        by_space, by_tabs = cells_of(line, tabs=False), cells_of(line, tabs=True)
-        shape = (len(by_space), len(by_tabs), any(" " in cell for cell in by_tabs))
-        if not comment:
-            shapes[shape] += 1
-        elif any(LABEL.fullmatch(cell) for cell in by_space):
-            starred[shape] += 1
-    shapes = shapes or starred
-    if not shapes:
-        return None
-    tabs = _tabs_part_columns(path, shapes)
-    count = next(iter(shapes))[1 if tabs else 0]
-    if several_counts:
-        count = min(shape[1 if tabs else 0] for shape in shapes)
-    table = _Columns(path, tabs, count, [Counter() for _ in range(count)])
-    _fill(table, several_counts)
-    if not table.rows:
-        return None
-    return table
-
-
-def _tabs_part_columns(path: Path, shapes: Counter) -> bool:
-    by_space, by_tabs = ({shape[i] for shape in shapes} for i in (0, 1))
-    inner = {shape[2] for shape in shapes}
-    if len(by_tabs) > 1 or by_tabs == {1}:
-        most = shapes.most_common(1)[0][0]
-        # Rows that miss a column leave several counts; the most common row says what was meant.
-        return len(by_space) > 1 and len(by_tabs) > 1 and most[1] > 1 and most[0] != most[1]
-    if len(by_space) == 1 and inner == {False}:
-        return False
-    if len(by_space) == 1 and inner == {True}:
-        raise ConllError(
-            path, None, f"every row has {by_tabs.pop()} columns by its tabs and {by_space.pop()} by its spaces; "
-            "part all columns by tabs, or all by spaces"
-        )  # fmt: skip
-    return True
-
-
-def _fill(table: _Columns, several_counts: bool) -> None:
-    """Count the values of each column, and whether the first one numbers the words of each sentence."""
-    chunk: list[list[str]] = []
-    longest = at = 0
-    counts_up = True
-
-    def flush() -> None:
-        for counter, values in zip(table.values, zip(*chunk, strict=True), strict=True):
-            counter.update(values)
-        chunk.clear()
-
-    for _, line, comment in rows_of(table.path):
-        if line in ("", DOCSTART):
-            at = 0
-            continue
-        cells = cells_of(line, table.tabs)
-        if len(cells) != table.count and not (several_counts and len(cells) > table.count):
-            continue
-        if comment and not any(LABEL.fullmatch(cell) for cell in cells):
-            continue
-        if not RANGE.fullmatch(cells[0]):
-            at += 1
-            counts_up = counts_up and cells[0] == str(at)
-            longest = max(longest, at)
-            chunk.append(cells[: table.count])
-            table.rows += 1
-        if len(chunk) == 10_000:
-            flush()
-    if chunk:
-        flush()
-    table.counting = counts_up and longest > 1
-
-
-def _label_column(table: _Columns) -> tuple[int, tuple[int, ...]]:
+def _label_column(table: ColumnValues) -> tuple[int, tuple[int, ...]]:
     """The column of entity labels, and the other columns that look like it."""
     columns = range(table.count)
     labels = [i for i in columns if table.is_labels(i)]
@@ -270,18 +149,19 @@ def _label_column(table: _Columns) -> tuple[int, tuple[int, ...]]:
     if table.count == 2 or not table.types(0):
         entity = [i for i in entity if i]  # words that look like labels
     typed = [i for i in entity if table.types(i)]
-    if len(text) > 1 and len(typed) > 1:
-        places = " and ".join(str(i + 1) for i in typed)
+    if len(text) > 1 and (len(typed) > 1 or (typed and typed[0] != last and table.rows > 2 and table.count == 4)):
+        # Layers of entities, or chunks of types that are not known here.
         raise ConllError(
-            table.path, None, f"columns {places} all hold entity labels; choose one: --columns word=1,label={typed[-1] + 1} "
-            f"(Python: columns={{'word': 1, 'label': {typed[-1] + 1}}})"
+            table.path, None, f"columns {' and '.join(str(i + 1) for i in entity)} all look like entity labels; choose one: "
+            f"--columns word=1,label={last + 1} (Python: columns={{'word': 1, 'label': {last + 1}}})"
         )  # fmt: skip
-    if len(text) > 1:
+    if len(text) > 1 and table.count == 4:
         return entity[-1], ()
-    return entity[0], tuple(entity[1:])  # nested entities: the outer layer comes first
+    outer = (typed or entity)[0]  # of nested entities the outer layer comes first, and it is empty only if all are
+    return outer, tuple(i for i in entity if i != outer)
 
 
-def _word_column(table: _Columns, label: int, layers: Sequence[int]) -> int:
+def _word_column(table: ColumnValues, label: int, layers: Sequence[int]) -> int:
     """The column of words: the first that holds neither labels nor numbers nor parts of speech."""
     others = [i for i in range(table.count) if i != label and i not in layers]
     option = "--columns word=N,label=M (Python: columns={'word': N, 'label': M}) says which are which"
@@ -299,15 +179,24 @@ def _word_column(table: _Columns, label: int, layers: Sequence[int]) -> int:
         raise ConllError(
             table.path, _first_row(table.path), f"no column holds words, only numbers and labels; {option}"
         )
-    text = [i for i in text if not table.is_pos(i)] or text
+    text = [i for i in text if i == 0 or not table.is_whole(i)] or text
+    plain = [i for i in text if not table.is_pos(i)]
+    if not plain and len(text) < len(others) - table.counting and table.count != 4:
+        raise ConllError(table.path, _first_row(table.path), f"the words may be numbers or parts of speech; {option}")
+    text = plain or text
+    # Four columns are known by their places: only a column that plainly holds more than the first speaks against it.
     known = table.count == 4 and text[0] == 0 and label == 3
     distinct = [len(table.values[i]) for i in text]
-    limit = 2 * distinct[0] if known and table.rows >= 50 else float("inf") if known else distinct[0]
-    if max(distinct) > limit:
-        richer = text[distinct.index(max(distinct))]
+    limit = distinct[0] - 1 if not known else 2 * distinct[0] if table.rows >= 20 else table.rows
+    rivals = [i for i, values in zip(text[1:], distinct[1:], strict=True) if values > limit]
+    if not known and distinct[0] == 1:
+        rivals += [i for i in others if table.is_number(i) and not (i == 0 and table.counting)]
+    if rivals:
         raise ConllError(
-            table.path, _first_row(table.path), f"the words may be in column {text[0] + 1} or in column {richer + 1}; {option}"
-        )  # fmt: skip
+            table.path,
+            _first_row(table.path),
+            f"the words may be in column {text[0] + 1} or in column {rivals[0] + 1}; {option}",
+        )
     return text[0]
 
 

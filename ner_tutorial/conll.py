@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ner_tutorial.columns import RANGE, find_layout
+from ner_tutorial.columns import find_layout
 from ner_tutorial.files import write_text
-from ner_tutorial.lines import DOCSTART, NEW_DOCUMENT, ConllError, cells_of, quoted, rows_of
+from ner_tutorial.lines import DOCSTART, NEW_DOCUMENT, RANGE, ConllError, cells_of, quoted, rows_of
 from ner_tutorial.tagging import (
+    LABEL,
     belongs,
     brackets_to_iob2,
     iob1_to_iob2,
@@ -93,8 +94,11 @@ class SentenceReader:
     def _is_row(self, cells: list[str]) -> bool:
         """True for a row whose word starts with #; a comment has another number of columns, or no label."""
         layout = self.layout
-        fits = len(cells) == layout.count or (layout.scheme == "brackets" and len(cells) > layout.count)
-        return fits and layout.scheme != "brackets" and belongs(cells[layout.label], layout.scheme)
+        # "# text = The words" is how CoNLL-U writes what it knows of a sentence.
+        if len(cells) != layout.count or layout.word != 0 or cells[2:3] == ["="]:
+            return False
+        tag = cells[layout.label]
+        return tag in layout.labels or (layout.scheme != "IO" and LABEL.fullmatch(tag) is not None)
 
     def _check_row(self, cells: list[str], line: str, number: int) -> None:
         layout, path = self.layout, self.path

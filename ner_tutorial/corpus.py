@@ -11,11 +11,11 @@ from pathlib import Path
 
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, load_dataset
 
-from ner_tutorial.conll import Sentence, SentenceReader, read_conll
-from ner_tutorial.corpus_files import SPLITS, split_files
-from ner_tutorial.hub.download import HubUnreachable, cache_only, explain, fetch, offline
+from ner_tutorial.conll import Sentence, read_conll
+from ner_tutorial.corpus_files import SPLITS, is_conll_2003, open_sentences, split_files
 from ner_tutorial.labels import CHUNK_NAMES, CONLL_SCHEME, POS_NAMES, LabelScheme
 from ner_tutorial.parquet_rows import label_names, row_sentences
+from ner_tutorial.tables import NO_TAG as NO_TAG
 from ner_tutorial.tables import SentenceTable
 from ner_tutorial.tagging import iob1_to_iob2, is_iob2
 
@@ -89,7 +89,7 @@ def _load_folder(folder: Path, scheme: LabelScheme | None, options: dict) -> Dat
     names = scheme.names if scheme else None
     tables: dict[str, SentenceTable] = {}
     chosen = split_files(folder)
-    original = scheme is None and all(path.name.startswith("eng.") for paths in chosen.values() for path in paths)
+    original = scheme is None and all(is_conll_2003(path) for paths in chosen.values() for path in paths)
     for split, paths in chosen.items():
         tables[split] = table = SentenceTable(names)
         for path in paths:
@@ -110,8 +110,7 @@ def _load_folder(folder: Path, scheme: LabelScheme | None, options: dict) -> Dat
 
 
 def _add_file(table: SentenceTable, path: Path, options: dict) -> None:
-    original = path.name.startswith("eng.")
-    reader = SentenceReader(path, **{**options, "convert_iob1": options.get("convert_iob1", False) or original})
+    reader = open_sentences(path, **options)
     for sentence in reader:
         table.add(sentence, where=str(path))
     for note in reader.notes:
@@ -178,6 +177,8 @@ def with_common_labels(splits: Mapping[str, Dataset]) -> DatasetDict:
 
 def _read_hub(name: str, revision: str | None) -> DatasetDict:
     """A copy from the Hub, its files checked first. Without a network, what an earlier load has left in the cache."""
+    from ner_tutorial.hub.download import HubUnreachable, cache_only, fetch, offline
+
     if offline():
         return load_dataset(name, revision=revision)
     try:
@@ -198,6 +199,8 @@ def _data_files(names: list[str]) -> list[str]:
 
 
 def _load_hub(scheme: LabelScheme) -> DatasetDict:
+    from ner_tutorial.hub.download import HubUnreachable, explain
+
     failures = []
     for name, revision in HUB_SOURCES:
         try:

@@ -6,6 +6,7 @@ Taught in chapter 9. ``load_corpus`` and ``lint_folder`` both ask here, so both 
 import re
 from pathlib import Path
 
+from ner_tutorial.conll import SentenceReader
 from ner_tutorial.lines import ConllError, cells_of, check_encoding
 from ner_tutorial.tagging import LABEL
 
@@ -72,6 +73,16 @@ def looks_like_columns(path: Path) -> bool:
         for place in {0, *(i - len(cells) for i, cell in enumerate(cells) if i)}:  # the first, or counted from the end
             counts[place] = counts.get(place, 0) + bool(LABEL.fullmatch(cells[place]))
     return bool(rows) and max(counts.values()) * 2 >= len(rows)
+
+
+def is_conll_2003(path: Path) -> bool:
+    """True for a file that is named as in the original distribution of CoNLL-2003 (``eng.train``), which is in IOB1."""
+    return path.name.startswith("eng.")
+
+
+def open_sentences(path: Path, *, convert_iob1: bool = False, convert: bool = False, columns=None) -> SentenceReader:
+    """The reader of one column file, as every part of the package reads it. Options and errors as in ``read_conll``."""
+    return SentenceReader(path, convert_iob1=convert_iob1 or is_conll_2003(path), convert=convert, columns=columns)
 
 
 def column_files(folder: Path) -> list[Path]:

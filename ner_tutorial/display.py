@@ -3,19 +3,31 @@
 Taught in chapter 1. Each function returns what it draws.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from ner_tutorial.labels import entity_spans
 
-# Colour-blind safe tints (after Okabe and Ito), dark text on them in light and in dark pages; the type is also written out.
+# Colour-blind safe tints (after Okabe and Ito), dark text on them in light and in dark pages. The type is also written
+# out: colours only help the eye, and no palette has as many as a corpus may have types.
 TYPE_COLOURS = {"PER": "#f6c68b", "ORG": "#9fd3f0", "LOC": "#9fdcc0", "MISC": "#e6b3d0"}
 OTHER_COLOURS = ("#f3e08c", "#c9c6f2", "#d8d8d8", "#f2b8a8")
+ALL_COLOURS = (*TYPE_COLOURS.values(), *OTHER_COLOURS)
 
 
 def colour_of(entity_type: str) -> str:
     """The tint of an entity type; types outside CoNLL-2003 get one by their name, always the same."""
     return TYPE_COLOURS.get(entity_type) or OTHER_COLOURS[sum(map(ord, entity_type)) % len(OTHER_COLOURS)]
+
+
+def colours_of(entity_types: Iterable[str]) -> dict[str, str]:
+    """A tint for each type of one picture: different ones for up to eight types, then some share theirs."""
+    chosen: dict[str, str] = {}
+    for kind in sorted(set(entity_types)):
+        free = [colour for colour in ALL_COLOURS if colour not in chosen.values()]
+        own = colour_of(kind)
+        chosen[kind] = own if own in free or not free else free[-1]
+    return chosen
 
 
 def aligned_text(words: Sequence[str], labels: Sequence[object]) -> str:
@@ -52,32 +64,59 @@ def show_aligned(words: Sequence[str], labels: Sequence[object]) -> str:
 
 
 class EntityView:
-    """A text with its entities marked: HTML in a notebook, brackets in a terminal."""
+    """A text with its entities marked: HTML in a notebook, brackets in a terminal. An entity inside another is drawn in it."""
 
     def __init__(self, text: str, spans: Sequence[tuple[int, int, str]]):
-        """``spans`` are (start character, end character, type), in order and without overlap."""
-        self.text, self.spans = text, list(spans)
+        """``spans`` are (start character, end character, type), in any order.
+
+        Raises:
+            ValueError: a span is not in the text.
+        """
+        self.text = text
+        for start, end, kind in spans:
+            if not 0 <= start <= end <= len(text):
+                raise ValueError(
+                    f"the entity {kind} from {start} to {end} is not in the text of {len(text)} characters"
+                )
+        # Outer entities first. One that crosses another is cut where the other ends, for the picture only.
+        self.spans = sorted(spans, key=lambda span: (span[0], -span[1], span[2]))
+
+    def _drawn(self, write, open_mark, close_mark) -> str:
+        parts: list[str] = []
+        ends: list[tuple[int, str]] = []  # the entities that are open, the innermost last
+        at = 0
+
+        def go_to(place: int) -> None:
+            nonlocal at
+            while ends and ends[-1][0] <= place:
+                end, kind = ends.pop()
+                parts.extend([write(self.text[at:end]), close_mark(kind)])
+                at = end
+            parts.append(write(self.text[at:place]))
+            at = place
+
+        for start, end, kind in self.spans:
+            go_to(start)
+            parts.append(open_mark(kind))
+            ends.append((min(end, ends[-1][0]) if ends else end, kind))
+        go_to(len(self.text))
+        return "".join(parts)
 
     def __str__(self) -> str:
-        parts, at = [], 0
-        for start, end, kind in self.spans:
-            parts += [self.text[at:start], f"[{self.text[start:end]}]{kind}"]
-            at = end
-        return "".join([*parts, self.text[at:]])
+        return self._drawn(str, lambda kind: "[", lambda kind: f"]{kind}")
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        parts, at = [], 0
-        for start, end, kind in self.spans:
-            parts.append(escape(self.text[at:start]))
-            parts.append(
-                f'<mark style="background:{colour_of(kind)};color:#1a1a1a;padding:.1em .3em;border-radius:.3em">'
-                f'{escape(self.text[start:end])} <b style="font-size:.7em">{escape(kind)}</b></mark>'
-            )
-            at = end
-        parts.append(escape(self.text[at:]))
-        return f'<div style="line-height:2.1">{"".join(parts)}</div>'
+        colours = colours_of(kind for _, _, kind in self.spans)
+
+        def open_mark(kind: str) -> str:
+            return f'<mark style="background:{colours[kind]};color:#1a1a1a;padding:.1em .3em;border-radius:.3em">'
+
+        def close_mark(kind: str) -> str:
+            return f' <b style="font-size:.7em">{escape(kind)}</b></mark>'
+
+        return f'<div style="line-height:2.1">{self._drawn(escape, open_mark, close_mark)}</div>'
 
 
 def show_entities(words_or_text: Sequence[str] | str, labels_or_entities: Sequence) -> EntityView:
@@ -85,14 +124,14 @@ def show_entities(words_or_text: Sequence[str] | str, labels_or_entities: Sequen
 
     Args:
         words_or_text: a list of words, or a text.
-        labels_or_entities: label names, one a word; or for a text, entity spans with ``start``, ``end`` and ``type``
+        labels_or_entities: label names, one per word; or for a text, entity spans with ``start``, ``end`` and ``type``
             (from ``load_tagger``) or the dictionaries of a ``pipeline``.
 
     Returns:
         An object that a notebook shows as coloured text and ``print`` as brackets.
 
     Raises:
-        ValueError: words and labels differ in number.
+        ValueError: words and labels differ in number, or an entity is not in the text.
     """
     if isinstance(words_or_text, str):
         spans = [
@@ -105,7 +144,7 @@ def show_entities(words_or_text: Sequence[str] | str, labels_or_entities: Sequen
             else (item.start, item.end, item.type)
             for item in labels_or_entities
         ]
-        return EntityView(words_or_text, sorted(spans))
+        return EntityView(words_or_text, spans)
     words, labels = list(words_or_text), list(labels_or_entities)
     if len(words) != len(labels):
         raise ValueError(f"{len(words)} words but {len(labels)} labels")

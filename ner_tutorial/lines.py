@@ -1,17 +1,26 @@
-"""The lines of a column file: its encoding, its blank lines, its document marks and comments.
+"""The lines of a column file: its encoding, blank lines, document marks and comments, and what each column holds.
 
 Taught in chapter 9.
 """
 
 import codecs
+import re
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from ner_tutorial.labels import POS_NAMES
 from ner_tutorial.tagging import LABEL
 
 DOCSTART = "-DOCSTART-"
 NEW_DOCUMENT = ("#begin document", "# newdoc")
 """How a comment begins that starts a new document: in CoNLL-2012, and in CoNLL-U."""
+WEBANNO = "#FORMAT=WebAnno"
+WEBANNO_REMEDY = "export from INCEpTION or WebAnno as CoNLL 2002, which holds one layer of spans in columns"
+PLACEHOLDERS = {"_", "-", "-X-", "*"}
+UNIVERSAL_POS = frozenset("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split())  # noqa: SIM905
+RANGE = re.compile(r"\d+[-.]\d+")  # in CoNLL-U, a row for several words at once, or for a word that is not in the text
 
 
 class ConllError(ValueError):
@@ -105,3 +114,117 @@ def rows_of(path: Path) -> Iterator[tuple[int, str, bool]]:
             comment = text[0] == "#" and at_start
             yield number, line, comment
             at_start = comment
+
+
+@dataclass
+class ColumnValues:
+    """What each column holds, over all rows."""
+
+    path: Path
+    tabs: bool
+    count: int
+    values: list[Counter] = field(default_factory=list)
+    rows: int = 0
+    counting: bool = False
+
+    def is_text(self, i: int) -> bool:
+        return not self.is_number(i) and not set(self.values[i]) <= PLACEHOLDERS
+
+    def is_number(self, i: int) -> bool:
+        if i == 0 and self.counting:
+            return True
+        # Two and four columns are known by their places, so a few words that are numbers are still words there.
+        return self.is_whole(i) and (self.count not in (2, 4) or len(self.values[i]) > 2)
+
+    def is_whole(self, i: int) -> bool:
+        return all(value.isascii() and value.isdigit() for value in self.values[i])
+
+    def is_labels(self, i: int) -> bool:
+        return all(LABEL.fullmatch(value) for value in self.values[i])
+
+    def types(self, i: int) -> set[str]:
+        return {value[2:] for value in self.values[i] if value != "O"}
+
+    def is_pos(self, i: int) -> bool:
+        values = set(self.values[i])
+        return any(len(value) > 1 and value.isalpha() and value.isupper() for value in values) and (
+            values <= {*POS_NAMES, *UNIVERSAL_POS}
+        )
+
+
+def look_through(path: Path, several_counts: bool) -> ColumnValues | None:
+    """The separator and the number of columns, then the values of each column."""
+    # (columns by white space, columns by tabs, whether a tab column holds a space) -> rows
+    shapes: Counter = Counter()
+    starred: Counter = Counter()  # the same of lines that start with #: tokens, if the file has no other
+    for _, line, comment in rows_of(path):
+        if line in ("", DOCSTART):
+            continue
+        by_space, by_tabs = cells_of(line, tabs=False), cells_of(line, tabs=True)
+        shape = (len(by_space), len(by_tabs), any(" " in cell for cell in by_tabs))
+        if not comment:
+            shapes[shape] += 1
+        elif any(LABEL.fullmatch(cell) for cell in by_space):
+            starred[shape] += 1
+    no_other, shapes = not shapes, shapes or starred
+    if not shapes:
+        return None
+    tabs = _tabs_part_columns(path, shapes)
+    count = next(iter(shapes))[1 if tabs else 0]
+    if several_counts:
+        count = min(shape[1 if tabs else 0] for shape in shapes)
+    table = ColumnValues(path, tabs, count, [Counter() for _ in range(count)])
+    _fill(table, several_counts, starred=no_other)
+    if not table.rows:
+        return None
+    return table
+
+
+def _tabs_part_columns(path: Path, shapes: Counter) -> bool:
+    by_space, by_tabs = ({shape[i] for shape in shapes} for i in (0, 1))
+    inner = {shape[2] for shape in shapes}
+    if len(by_tabs) > 1 or by_tabs == {1}:
+        most = shapes.most_common(1)[0][0]
+        # Rows that miss a column leave several counts; the most common row says what was meant.
+        return len(by_space) > 1 and len(by_tabs) > 1 and most[1] > 1 and most[0] != most[1]
+    if len(by_space) == 1 and inner == {False}:
+        return False
+    if len(by_space) == 1 and inner == {True}:
+        raise ConllError(
+            path, None, f"every row has {by_tabs.pop()} columns by its tabs and {by_space.pop()} by its spaces; "
+            "part all columns by tabs, or all by spaces"
+        )  # fmt: skip
+    return True
+
+
+def _fill(table: ColumnValues, several_counts: bool, starred: bool) -> None:
+    """Count the values of each column, and whether the first one numbers the words of each sentence."""
+    chunk: list[list[str]] = []
+    longest = at = 0
+    counts_up = True
+
+    def flush() -> None:
+        for counter, values in zip(table.values, zip(*chunk, strict=True), strict=True):
+            counter.update(values)
+        chunk.clear()
+
+    for _, line, comment in rows_of(table.path):
+        if line in ("", DOCSTART):
+            at = 0
+            continue
+        if comment and not starred:
+            continue
+        cells = cells_of(line, table.tabs)
+        if len(cells) != table.count and not (several_counts and len(cells) > table.count):
+            continue
+        if not RANGE.fullmatch(cells[0]):
+            at += 1
+            counts_up = counts_up and cells[0] == str(at)
+            longest = max(longest, at)
+            chunk.append(cells[: table.count])
+            table.rows += 1
+        if len(chunk) == 10_000:
+            flush()
+    if chunk:
+        flush()
+    table.counting = counts_up and longest > 1

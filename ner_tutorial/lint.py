@@ -4,14 +4,16 @@ Taught in chapter 9, and used on the book's own corpus. Nothing is changed.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, islice, pairwise
 from pathlib import Path
 
-from ner_tutorial.conll import ConllError, ConllFile, read_conll
-from ner_tutorial.corpus_files import column_files, parquet_files
+from ner_tutorial.conll import ConllFile
+from ner_tutorial.corpus_files import column_files, open_sentences, parquet_files
 from ner_tutorial.labels import entity_spans
+from ner_tutorial.lines import ConllError
+from ner_tutorial.tagging import is_iob2
 
 LONG_SENTENCE = 100  # words; most encoders take 512 tokens, and names split into several
 SHOWN = 20  # words of a sentence or a name that a finding shows
@@ -61,7 +63,13 @@ class LintReport:
 
 
 def lint_folder(
-    folder: str | Path, *, long_sentence: int = LONG_SENTENCE, at_most: int = 20, convert: bool = False, columns=None
+    folder: str | Path,
+    *,
+    long_sentence: int = LONG_SENTENCE,
+    at_most: int = 20,
+    convert_iob1: bool = False,
+    convert: bool = False,
+    columns: str | Mapping[str, int] | None = None,
 ) -> LintReport:
     """Report on every file in a folder that ``load_corpus`` could read.
 
@@ -73,7 +81,7 @@ def lint_folder(
         folder: where the files lie.
         long_sentence: the number of words above which a sentence is reported.
         at_most: how many findings of one kind are listed; the rest are counted.
-        convert: a file in another scheme than IOB2 that can be converted is no error.
+        convert_iob1, convert: what ``load_corpus`` would convert with them is no error here.
         columns: the word and label columns, where they are not found; see ``read_conll``.
 
     Raises:
@@ -88,22 +96,20 @@ def lint_folder(
             f"no CoNLL file in {folder} (looked for files such as train.conll, dev.txt or eng.testa, and for parquet)"
         )
     report = LintReport()
+    reading = {"convert_iob1": convert_iob1, "convert": convert, "columns": columns}
     contents: dict[str, ConllFile] = {}
     for path in paths:
         name = str(path.relative_to(folder))
         try:
-            content = _read(path, columns)
+            content = _read(path, reading)
         except ValueError as error:
             report.errors.append(str(error))
-            continue
+            try:  # what another scheme than IOB2 hides is looked for all the same
+                content = _read(path, {**reading, "convert": True})
+            except ValueError:
+                continue
         contents[name] = content
-        report.notes += [note for note in content.notes if convert or "converted from" not in note]
-        if not convert and any("converted from" in note for note in content.notes):
-            # A conversion hides what is wrong: read again as it stands, for the message with its line.
-            try:
-                read_conll(path, columns=columns)
-            except ConllError as error:
-                report.errors.append(str(error))
+        report.notes += content.notes
     for name, content in contents.items():
         report.files.append(_count(name, content))
     places = _places(contents)
@@ -114,9 +120,11 @@ def lint_folder(
     return report
 
 
-def _read(path: Path, columns) -> ConllFile:
+def _read(path: Path, reading: dict) -> ConllFile:
+    """A file as ``load_corpus`` reads it. The lines of a parquet file are its rows."""
     if path.suffix != ".parquet":
-        return read_conll(path, convert=True, columns=columns)
+        reader = open_sentences(path, **reading)
+        return ConllFile(list(reader), reader.scheme, reader.notes)
     import pyarrow.parquet
     from datasets import Dataset
 
@@ -126,7 +134,13 @@ def _read(path: Path, columns) -> ConllFile:
     sentences = [sentence for _, sentence in row_sentences(rows, str(path))]
     if not sentences:
         raise ConllError(path, None, "the file holds no sentence")
-    return ConllFile(sentences, "IOB2")
+    started = sum(not is_iob2(sentence.ner_tags) for sentence in sentences)
+    notes = (
+        [f"{path.name}: {started} sentences have an entity that starts with I-, which loading converts"]
+        if started
+        else []
+    )
+    return ConllFile(sentences, "IOB2", notes)
 
 
 def _list(target: list[str], findings: Iterator[str], at_most: int) -> None:

@@ -24,7 +24,7 @@ from ner_tutorial import (
     show_aligned,
     show_entities,
 )
-from ner_tutorial.display import OTHER_COLOURS, TYPE_COLOURS, colour_of
+from ner_tutorial.display import ALL_COLOURS, OTHER_COLOURS, TYPE_COLOURS, EntityView, colour_of, colours_of
 from ner_tutorial.plots import SERIES, mention_counts
 from ner_tutorial.tagger import EntitySpan
 from ner_tutorial.training import EpochMetrics
@@ -131,6 +131,37 @@ def test_script_in_a_word_is_escaped():
     html = show_entities(["<script>alert(1)</script>"], ["B-PER"])._repr_html_()
     assert "<script" not in html
     assert "&lt;script&gt;" in html
+
+
+def test_entities_inside_and_across_each_other_are_drawn_and_the_text_stays_whole():
+    text = "University of Oslo Hospital"
+    nested = [(14, 18, "LOC"), (0, 18, "ORG"), (14, 27, "FAC")]
+    view = EntityView(text, nested)
+    assert str(view) == "[University of [[Oslo]LOC]FAC]ORG Hospital"
+    assert text_of(view._repr_html_()) == text
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.sampled_from("XY<")), max_size=6))
+def test_any_spans_leave_the_text_as_it_is_and_the_markup_closed(spans):
+    text = "a<b>&c d.e"
+    spans = [(min(a, b), max(a, b), kind) for a, b, kind in spans]
+    html = EntityView(text, spans)._repr_html_()
+    assert text_of(html) == text
+    assert html.count("<mark") == html.count("</mark>") == len(spans)
+    assert str(EntityView(text, spans)).count("[") == len(spans)
+
+
+def test_entity_outside_the_text_is_refused():
+    with pytest.raises(ValueError, match="entity PER from 0 to 9 is not in the text of 4 characters"):
+        EntityView("Nora", [(0, 9, "PER")])
+
+
+def test_eight_types_have_eight_tints_and_any_number_has_one_each():
+    kinds = ["PER", "ORG", "LOC", "MISC", "GENE", "DRUG", "TOOL", "PART"]
+    assert len(set(colours_of(kinds).values())) == 8
+    many = colours_of(f"type{i}" for i in range(66))
+    assert len(many) == 66
+    assert set(many.values()) == set(ALL_COLOURS)
 
 
 def luminance(colour) -> float:
@@ -251,6 +282,15 @@ def test_type_scores_are_bars_of_precision_recall_and_f1_with_the_number_below()
         "f1": [0.0, pytest.approx(2 / 3), 1.0, 0.0],
     }
     assert axis.get_ylim() == (0.0, 1.0)
+
+
+def test_many_types_are_named_upright_under_their_bars():
+    counts = {"train": {f"type-{i}": i + 1 for i in range(24)}}
+    (axis,) = drawn(plot_label_counts(counts)).axes
+    assert len(tick_texts(axis)) == 24
+    assert {tick.get_rotation() for tick in axis.get_xticklabels()} == {90}
+    boxes = [tick.get_window_extent() for tick in axis.get_xticklabels()]
+    assert all(left.x1 <= right.x0 + 1 for left, right in pairwise(boxes))
 
 
 def test_figures_have_a_white_ground_for_dark_pages_and_four_distinct_series():

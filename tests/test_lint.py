@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from ner_tutorial import Sentence, lint_folder, write_conll
 from ner_tutorial.__main__ import main
+from ner_tutorial.labels import entity_spans
 
 WIKIGOLD = Path(__file__).parents[2] / "shared" / "data" / "wikigold"
 
@@ -161,7 +162,53 @@ def test_findings_of_one_kind_are_listed_up_to_a_number_and_then_counted(lint):
     assert report.errors[-1] == "… and 2 more like the last"
 
 
+def test_entity_of_ten_thousand_words_takes_no_cubic_time(lint):
+    words = "a O\n" * 10_000
+    entity = "b O\na B-X\n" + "a I-X\n" * 4_999
+    report = lint({"train.conll": f"{words}\n{entity}"}, at_most=2)
+    assert "'a a a" in report.warnings[2]
+    assert "is O here, elsewhere X 1 times" in report.warnings[2]
+    assert report.warnings[-1] == "… and 4999 more like the last"
+
+
+def test_forms_are_found_wherever_all_their_words_are_outside(lint):
+    """The same as looking at every stretch of words one by one, on words that overlap each other in many ways."""
+    import itertools
+    import random
+
+    chance = random.Random(3)
+    rows = []
+    for _ in range(60):
+        words = chance.choices("ab", k=chance.randint(2, 9))
+        tags, before = [], "O"
+        for _word in words:
+            tag = chance.choice(["O", "O", "B-X"] + ["I-X"] * (before != "O"))
+            tags.append(tag)
+            before = tag
+        rows.append((words, tags))
+    text = "\n".join("".join(f"{w} {t}\n" for w, t in zip(*row, strict=True)) for row in rows)
+    report = lint({"train.conll": text}, at_most=10**6)
+    found = sorted(line.split(":")[0] + line.split("'")[1] for line in report.warnings if "is O here" in line)
+    forms = {tuple(w[a:b]) for w, t in rows for _, a, b in entity_spans(t) if b - a > 1}
+    wanted, line = [], 1
+    for words, tags in rows:
+        for a, b in itertools.combinations(range(len(words) + 1), 2):
+            if tuple(words[a:b]) in forms and set(tags[a:b]) == {"O"}:
+                wanted.append(f"train.conll, line {line + a}" + " ".join(words[a:b]))
+        line += len(words) + 1
+    assert found == sorted(wanted)
+
+
 # ------------------------------------------------------------------------------------------------- files and folders
+
+
+def test_parquet_folder_is_looked_over_like_one_of_columns(lint, tmp_path, newswire):
+    for split, rows in newswire.items():
+        rows.select(range(40)).to_parquet(tmp_path / f"{split}.parquet")
+    report = lint({})
+    assert [file.name for file in report.files] == ["test.parquet", "train.parquet", "validation.parquet"]
+    assert [file.sentences for file in report.files] == [40, 40, 40]
+    assert report.errors == []
 
 
 def test_files_are_found_by_suffix_and_by_the_original_names(lint):

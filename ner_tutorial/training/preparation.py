@@ -16,7 +16,7 @@ import torch
 from ner_tutorial import fast
 from ner_tutorial.alignment import Encoder
 from ner_tutorial.collation import EpochBatches, training_rows
-from ner_tutorial.corpus import load_corpus, take
+from ner_tutorial.corpus import load_corpus, take, with_common_labels
 from ner_tutorial.encoders import load_model, load_tokenizer, runs_in
 from ner_tutorial.evaluation import EvaluationSet, encode_split
 from ner_tutorial.labels import IGNORED_LABEL, LabelScheme
@@ -70,7 +70,7 @@ def plan_run(loop: str, folder: str | Path, corpus, profile: Profile | str | Non
     resume, given = overrides.pop("resume"), isinstance(corpus, Mapping)
     named = {"corpus": "given" if given else None if corpus is None else str(corpus)}
     settings = resolve(profile, overrides | named, loop)
-    splits = corpus if given else load_corpus(settings.corpus)
+    splits = with_common_labels(corpus) if given else load_corpus(settings.corpus)
     # The default precision may be found by timing; a run goes on in the format that it began in.
     recorded = (recorded_settings(folder) or {}) if resume else {}
     precision = settings.precision or recorded.get("precision")
