@@ -14,7 +14,8 @@ from miniature import CHAPTERS, first_code_cell
 
 ROOT = Path(__file__).resolve().parent.parent
 HTML = ROOT / "_build" / "html"
-each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+LESSONS = [ROOT / "book" / "intro.ipynb", *CHAPTERS]
+each_chapter = pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_elsewhere_the_cell_does_nothing(path, commands, monkeypatch, capsys):
 
 
 def test_the_cell_is_the_same_in_every_chapter():
-    assert len({first_code_cell(path) for path in CHAPTERS}) == 1
+    assert len({first_code_cell(path) for path in LESSONS}) == 1
 
 
 class _Links(HTMLParser):

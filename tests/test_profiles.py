@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 import ner_tutorial
@@ -44,7 +45,8 @@ def test_full_is_the_original_experiment():
     ],
 )
 def test_the_introduction_shows_the_settings_of_both_profiles(row, field):
-    intro = (Path(__file__).resolve().parent.parent / "book" / "intro.md").read_text(encoding="utf-8")
+    page = nbformat.read(Path(__file__).resolve().parent.parent / "book" / "intro.ipynb", as_version=4)
+    intro = "\n".join(cell.source for cell in page.cells if cell.cell_type == "markdown")
     line = next(line for line in intro.splitlines() if line.startswith(f"| {row} |"))
     shown = [float(cell) for cell in line.strip("|").split("|")[1:]]
     assert shown == [getattr(get_profile(name), field) for name in ("quick", "full")]
