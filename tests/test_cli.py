@@ -22,6 +22,7 @@ from miniature import name_corpus, same_weights, save_corpus, save_encoder, save
 from ner_tutorial import load_corpus, load_result, load_tagger
 from ner_tutorial.__main__ import main
 from ner_tutorial.console import line_blocks, printable
+from ner_tutorial.profiles import PROFILES
 
 COMMANDS = ("train", "evaluate", "predict", "lint")
 
@@ -335,7 +336,7 @@ def test_what_cannot_be_found_is_one_line(arguments, message, corpus, model_dir,
 def test_an_unknown_profile_is_one_line(command, model_dir):
     result = cli(*(part.format(model=model_dir) for part in command), NER_TUTORIAL_PROFILE="huge")
     assert one_line_error(result) == (
-        "unknown profile 'huge' (from the environment variable NER_TUTORIAL_PROFILE); choose one of: quick, full"
+        f"unknown profile 'huge' (from the environment variable NER_TUTORIAL_PROFILE); choose one of: {', '.join(PROFILES)}"
     )
 
 
