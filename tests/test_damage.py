@@ -409,6 +409,15 @@ def test_without_entities_in_the_validation_split_the_loss_decides_and_that_is_s
 
 
 @each_loop
+def test_without_a_validation_sentence_the_last_epoch_is_kept_and_that_is_said(loop, inputs, tmp_path, caplog):
+    corpus = name_corpus(noise=0.15)
+    corpus["validation"] = corpus["validation"].select([])
+    result = LOOPS[loop](tmp_path / "run", **OPTIONS, **inputs | {"corpus": corpus})
+    assert result.best_epoch == 3
+    assert "The validation split holds no sentence to choose an epoch by" in caplog.text
+
+
+@each_loop
 def test_an_f1_of_0_after_few_steps_is_explained(loop, inputs, tmp_path, caplog):
     caplog.set_level(logging.WARNING)
     options = OPTIONS | {"learning_rate": 0.03, "epochs": 2, "train_sentences": 8}

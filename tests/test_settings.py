@@ -26,7 +26,7 @@ def no_variables(monkeypatch):
 def test_without_overrides_the_settings_are_the_profiles(name):
     settings, profile = resolve(name), get_profile(name)
     assert {field: getattr(settings, field) for field in EXPERIMENT} == {f: getattr(profile, f) for f in EXPERIMENT}
-    assert (settings.precision, settings.trim, settings.byte_dropout) == (None, True, True)
+    assert settings.precision is None, "the machine's choice"
 
 
 def test_the_original_recipe_batches_by_sentences_and_the_quick_one_by_tokens():

@@ -96,7 +96,10 @@ def _evaluate(run: Run, split: EvaluationSet, model, accelerator) -> Evaluation:
 def finish(run: Run, history: History, accelerator) -> TrainingResult:
     """Load the best epoch, score it on both splits, save it, and write ``metrics.json`` last."""
     settings, best = run.settings, _best_whole(run, history)
-    remark_on_choice(history.epochs, run.entities, run.steps)
+    if run.validation.references:
+        remark_on_choice(history.epochs, run.entities, run.steps)
+    else:
+        log.warning("The validation split holds no sentence to choose an epoch by, so the last one is kept.")
     remark_on_skipped_steps(history.skipped, run.steps)
     # The same object as run.model: what Accelerate put around its forward method is taken off.
     model = accelerator.unwrap_model(run.model, keep_fp32_wrapper=False)
@@ -121,8 +124,9 @@ def finish(run: Run, history: History, accelerator) -> TrainingResult:
 
 
 def _best_whole(run: Run, history: History) -> EpochMetrics:
-    """The best epoch whose weights are as they were saved."""
-    for row in ranking(history.epochs):
+    """The best epoch whose weights are as they were saved; the last one where there is nothing to choose by."""
+    order = ranking(history.epochs) if run.validation.references else history.epochs[::-1]
+    for row in order:
         checkpoint = run.checkpoint(row.epoch)
         reason = damage(checkpoint, (WEIGHTS,))
         if not reason:
