@@ -136,7 +136,7 @@ def test_the_loop_by_hand_imports_no_line_that_its_chapter_is_about():
     package = set(re.findall(r"^from (ner_tutorial\S*) import (.+)$", source, re.MULTILINE))
     names = {name.strip() for _, line in package for name in line.split(",")}
     assert names <= {
-        "get_profile", "load_corpus", "resolve_checkpoint", "chapter_folder", "draw_two_processes",
+        "get_profile", "load_corpus", "resolve_checkpoint", "chapter_folder", "draw_two_processes", "check", "progress",
     }  # fmt: skip
 
 

@@ -261,7 +261,7 @@ def labels_of_words(word_ids, names, count):
         ),
         Mistake(
             lambda word_ids, names, count: (_in_order(word_ids, names, count) + ["O"] * count)[:count],
-            "The length is right now, and the labels are still shifted: the O stands at the end and not at the word "
+            "The length is right now, and the labels are still shifted: the O is at the end and not at the word "
             "that has no token. Look each word up by its id.",
         ),
     ),

@@ -250,7 +250,7 @@ def windows(count, size, stride):
         ),
         Mistake(
             lambda count, size, stride: [(0, min(size, count))],
-            "There is only one window: the end of the text is cut off without a word (error 13).",
+            "There is only one window: the end of the text is cut off without a message (error 13).",
         ),
         Mistake(
             lambda count, size, stride: _windows(count, size, size - stride, extra=True),

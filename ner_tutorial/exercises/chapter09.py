@@ -60,7 +60,7 @@ def label_words(places, spans):
         ),
         Mistake(
             lambda places, spans: _label(places, spans, _within),
-            "A word that lies only partly in the span is left out. Annotators often mark a part of a word; here a single "
+            "A word that is only partly in the span is left out. Annotators often mark a part of a word; here a single "
             "shared character is enough.",
         ),
         Mistake(
