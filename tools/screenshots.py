@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from browser import HTML, chromium, missing, served
+from browser import HTML, chromium, missing, served  # noqa: E402 (its folder is added above)
 
 FIGURES = ROOT / "book" / "figures"
 WIDTH, HEIGHT = 1280, 800
