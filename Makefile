@@ -53,6 +53,9 @@ endif
 serve: $(READY)
 	$(BIN)/python -m ner_tutorial.demo _build/html $(PORT)
 
+screenshots: book
+	$(BIN)/python tools/screenshots.py
+
 test: lint unit nbval book
 
 $(LOWEST)/.ready: pyproject.toml constraints-lowest.txt

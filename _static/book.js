@@ -22,8 +22,8 @@ document.addEventListener("DOMContentLoaded", () => {
   } else if (boxes.length) import(new URL("_static/try_it/page.js", root));
 
   const each = (selector, act) => document.querySelectorAll(selector).forEach(act);
-  // The button's label would hide the text on it, "Search Ctrl+K", from someone who speaks to the computer.
-  each(".search-button-field", (button) => button.removeAttribute("aria-label"));
+  // A label would hide the text that is shown, such as "Search Ctrl+K", from someone who speaks to the computer.
+  each(".search-button-field, summary", (button) => button.removeAttribute("aria-label"));
   each("progress:not([aria-label])", (bar) => bar.setAttribute("aria-label", "Progress"));
   each("table td", (cell) => {
     if (/^[-+−]?[\d.,]*\d( ?%)?$/.test(cell.textContent.trim())) cell.classList.add("number");
