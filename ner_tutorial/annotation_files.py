@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ner_tutorial.annotation_formats import DOCUMENT_KEYS, READERS, AnnotatedText, Span
+from ner_tutorial.annotation_formats import DOCUMENT_KEYS, READERS, AnnotatedText, Span, marked_spans
 from ner_tutorial.lines import WEBANNO, WEBANNO_REMEDY, check_encoding, numbered_lines, quoted
 
 BRAT = (".ann", ".a1", ".a2")
@@ -153,8 +153,7 @@ def _recognised(path: Path, records: list[tuple[str, object]]) -> str:
             return "ubiai"
         if keys & {"spans", "answer"} and "text" in keys:
             return "prodigy"
-        labels = next((r["label"] for _, r in records if isinstance(r, dict) and r.get("label")), None)
-        if isinstance(labels, list) and isinstance(labels[0], dict):
+        if any(marked_spans(record) for _, record in records if isinstance(record, dict)):
             return "label-studio-min"
         if "text" in keys and keys & {"label", "labels", "entities", "annotations"}:
             entities = next((r["entities"] for _, r in records if isinstance(r, dict) and r.get("entities")), None)

@@ -79,7 +79,15 @@ def _label_studio(record, left_out: Counter):
 
 
 def _label_studio_min(record, left_out: Counter):
-    return _text_of(record), _label_studio_spans(record.get("label") or [], left_out)
+    return _text_of(record), _label_studio_spans(marked_spans(record), left_out)
+
+
+def marked_spans(record: dict) -> list[dict]:
+    """The spans of a record of JSON-MIN. They stand under the name that the labelling interface gives them."""
+    for value in record.values():
+        if isinstance(value, list) and value and isinstance(value[0], dict) and {"start", "labels"} <= set(value[0]):
+            return value
+    return []
 
 
 def _text_of(data: dict) -> str:

@@ -4,6 +4,7 @@ Taught in chapter 9. A file is looked through once before it is read: the column
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,8 +115,7 @@ def _finish(table: ColumnValues, word: int, label: int, layers: tuple[int, ...],
             table.path, None, f"column {word + 1} holds stretches of text, not words; export the annotations with character "
             "offsets, and read them with: python -m ner_tutorial import FILE --output FOLDER"
         )  # fmt: skip
-    prefixes = {match[1] if (match := LANGUAGE.fullmatch(value)) else "" for value in words}
-    prefix = prefixes.pop() if len(prefixes) == 1 and len(words) > 1 else ""
+    prefix = _language(table, words)
     plain = (word, label, table.count) in ((0, 1, 2), (0, 3, 4))
     notes = []
     if not plain and not given:
@@ -130,6 +130,23 @@ def _finish(table: ColumnValues, word: int, label: int, layers: tuple[int, ...],
         layers=layers, prefix=prefix, ranges=table.counting and word != 0, labels=frozenset(table.values[label]),
         notes=tuple(notes),
     )  # fmt: skip
+
+
+def _language(table: ColumnValues, words: Counter) -> str:
+    """The mark that every word starts with, such as ``en:``; "" if there is none."""
+    marks: Counter = Counter()
+    for value, times in words.items():
+        match = LANGUAGE.fullmatch(value)
+        marks[match[1] if match else ""] += times
+    mark, times = marks.most_common(1)[0]
+    if not mark or len(words) == 1:
+        return ""
+    if times < table.rows and times * 2 > table.rows:
+        raise ConllError(
+            table.path, None, f"{times} of {table.rows} words start with {mark!r}, as if it named their language, and the others "
+            "do not; take it away from all, or correct the others"
+        )  # fmt: skip
+    return mark if times == table.rows else ""
 
 
 def _label_column(table: ColumnValues) -> tuple[int, tuple[int, ...]]:

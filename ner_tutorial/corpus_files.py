@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from ner_tutorial.conll import SentenceReader
-from ner_tutorial.lines import ConllError, cells_of, check_encoding
+from ner_tutorial.lines import NEW_DOCUMENT, WEBANNO, ConllError, cells_of, check_encoding
 from ner_tutorial.tagging import LABEL
 
 SPLITS = ("train", "validation", "test")
@@ -66,6 +66,8 @@ def looks_like_columns(path: Path) -> bool:
         return True
     with path.open("rb") as file:
         head = file.read(HEAD)
+    if head.startswith((NEW_DOCUMENT[0].encode(), WEBANNO.encode())):
+        return True  # no file of these has a label such as B-X
     lines = head.decode("utf-8", errors="replace").replace("\r", "\n").split("\n")
     rows = [cells for cells in (cells_of(line, tabs=False) for line in lines[:2000]) if len(cells) > 1]
     counts: dict[int, int] = {}
@@ -175,6 +177,8 @@ def _nothing_for(folder: Path, missing: list[str]) -> str:
     )
     if not others:
         return message
+    if any(name.endswith(".csv") for name in others):
+        message += "; a .csv file is not read: part its columns by tabs and call it .tsv"
     return (
         f"{message}; the folder holds {shown}; to split files by document into a new folder: "
         "python -m ner_tutorial import FILE… --output NEWFOLDER"

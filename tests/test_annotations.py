@@ -58,6 +58,9 @@ EXPORTS = {
     "label-studio-min": [
         {"id": 7, "text": TEXT, "label": [{"start": a, "end": b, "text": TEXT[a:b], "labels": [t]} for a, b, t in SPANS]}
     ],
+    "label-studio-min, under another name": [
+        {"id": 7, "sentence": TEXT, "ner": [{"start": a, "end": b, "labels": [t]} for a, b, t in SPANS]}
+    ],
     "prodigy": [
         {
             "text": TEXT,

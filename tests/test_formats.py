@@ -206,6 +206,10 @@ REFUSED = {
         "the words may be in column 1 or in column 2; --columns word=N",
     ),
     "a header": ("token label\nOslo B-LOC\n", "line 1: NER label 'label' .*if this line names the columns, delete it"),
+    "a language in front of most words": (
+        "en:Oslo\tB-LOC\nen:is\tO\nhere\tO\n",
+        "2 of 3 words start with 'en:', as if it named their language",
+    ),
     "a column that is not there": ("a O\n", "there is no column 3; the file has 2"),
 }
 
@@ -498,6 +502,12 @@ def test_empty_split_is_said(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "ner_tutorial"):
         assert len(load_corpus(tmp_path)["test"]) == 0
     assert "the test split holds no sentence" in caplog.text
+
+
+def test_comma_separated_files_are_named_where_a_split_is_missing(tmp_path):
+    write(tmp_path, "train.csv", "val.csv", "test.csv", text="gold_token,gold_label\nOslo,1\n")
+    with pytest.raises(FileNotFoundError, match=r"no file for train, validation, test; .*a \.csv file is not read"):
+        load_corpus(tmp_path)
 
 
 @pytest.mark.parametrize("source", ["", " "])
