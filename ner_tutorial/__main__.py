@@ -162,6 +162,44 @@ def evaluate(model, corpus, split, strict, decoding, precision, reading):
 
 @main.command()
 @_model
+@_corpus
+@click.option("--split", type=click.Choice(["validation", "test"]), default="validation", show_default=True,
+              help="Which part of the corpus to look at.")  # fmt: skip
+@click.option(
+    "--csv", "table_file", metavar="FILE", type=FolderPath(), help="Write the table, a row per entity, as CSV."
+)
+@_decoding
+@_reading
+def errors(model, corpus, split, table_file, decoding, reading):
+    """Show what a model gets wrong: kinds of mistakes, types, names seen in training, length, casing, scores.
+
+    Every entity, gold or predicted, is one row of a table (chapter 8). FILE gets the table, and is not overwritten.
+    """
+    from ner_tutorial import get_profile, load_tagger
+    from ner_tutorial.corpus import newswire_stories, reference_labels
+    from ner_tutorial.errors import Memory, error_table, report
+    from ner_tutorial.files import write_text
+
+    if table_file and table_file.exists():
+        raise FileExistsError(f"{table_file} exists; name a new file for the table")
+    tagger = load_tagger(model, precision="no", decoding=decoding)
+    splits = _load(corpus, reading, tagger.scheme)
+    found = tagger.evaluate(splits[split])
+    table = error_table(
+        splits[split]["tokens"][:],
+        found.references,
+        found.predictions,
+        train=Memory(splits["train"]["tokens"], reference_labels(splits["train"])),
+        stories=newswire_stories(split) if (corpus or get_profile().corpus) == "newswire" else None,
+        probabilities=found.probabilities,
+    )
+    click.echo(printable(report(table, found.scores.f1)))
+    if table_file:
+        write_text(table_file, table.to_csv(index=False))
+
+
+@main.command()
+@_model
 @click.argument("file", type=click.File("rb"), default="-")
 @click.option("--aggregation", type=click.Choice(["simple", "first", "average", "max"]), default="first", show_default=True,
               help="How the labels of a word's pieces become one (chapter 7).")  # fmt: skip

@@ -201,6 +201,20 @@ def calibration(table: pd.DataFrame, edges: Sequence[float] = (0, 0.5, 0.7, 0.9,
     return pd.DataFrame({"entities": right.size(), "mean score": mean, "share right": right.mean()})
 
 
+def report(table: pd.DataFrame, f1: float) -> str:
+    """The tables of chapter 8 as text: kinds, types, what training has shown, length, casing, genre, scores."""
+    parts = [f"F1 {f1:.4f}", "", "What became of the entities", count_kinds(table).to_string(), ""]
+    parts += ["Gold types (rows) and predicted types", type_confusion(table).to_string(), ""]
+    for title, column in (("type", "gold_type"), ("seen in training", "seen"), ("length in words", "length"),
+                          ("casing", "casing"), ("genre", "genre")):  # fmt: skip
+        rows = scores_by(table, column)
+        if len(rows):
+            parts += [f"By {title}", rows.round(3).to_string(), ""]
+    if table["score"].notna().any():
+        parts += ["Predicted entities by score", calibration(table).round(3).to_string(), ""]
+    return "\n".join(parts).rstrip()
+
+
 # --------------------------------------------------------------------------------------------- how sure is a number?
 
 

@@ -5,7 +5,7 @@ Taught in chapter 7. ``load_tagger`` turns a model folder into something that re
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +198,8 @@ def _trained_model(folder: Path, precision: str | None):
     from ner_tutorial.model_folder import load_classifier
 
     hardware = fast.detect_hardware(precision)
+    if precision is None:
+        hardware = replace(hardware, precision=fast.reading_precision(hardware.device))
     try:
         with quiet_loading():
             model = load_classifier(folder, dtype=fast.autocast_dtype(hardware.precision)).to(hardware.device).eval()

@@ -3,12 +3,16 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from miniature import name_corpus, save_corpus, save_lookup_model
 from seqeval.metrics import f1_score
 
 from ner_tutorial import errors, evaluate_model
+from ner_tutorial.__main__ import main
 from ner_tutorial.corpus import newswire_stories
 from ner_tutorial.errors import KINDS, Memory, error_table, match_entities
 from ner_tutorial.labels import entity_spans
@@ -188,3 +192,21 @@ def test_an_evaluation_has_the_probability_of_every_label(make_lookup_tagger, ti
         assert chances.shape == (len(words), found.scheme.num_labels)
         assert chances.sum(1) == pytest.approx(1.0)
         assert chosen == pytest.approx([chances[i, found.scheme.label2id[name]] for i, name in enumerate(names)])
+
+
+def test_the_command_prints_the_tables_and_writes_every_entity_once(tmp_path):
+    model = save_lookup_model(tmp_path / "model")
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    save_corpus(folder, name_corpus(noise=0.2))
+    arguments = ["errors", "--model", str(model), "--corpus", str(folder), "--csv", str(tmp_path / "table.csv")]
+    first = CliRunner().invoke(main, arguments)
+    assert first.exit_code == 0, first.output
+    assert "wrong type" in first.output
+    assert "By seen in training" in first.output
+    rows = pd.read_csv(tmp_path / "table.csv")
+    assert set(rows["kind"]) <= set(KINDS)
+    assert len(rows) > 20
+    again = CliRunner().invoke(main, arguments)
+    assert again.exit_code == 1
+    assert "table.csv exists; name a new file" in again.output

@@ -13,7 +13,7 @@ from transformers import DataCollatorForTokenClassification, get_scheduler, set_
 from ner_tutorial import CONLL_SCHEME, get_profile, load_model, load_tokenizer, train_with_accelerate
 from ner_tutorial.alignment import Encoder
 from ner_tutorial.collation import EpochBatches, training_rows
-from ner_tutorial.fast import Hardware, faster_precision, loading_ahead, parameter_groups
+from ner_tutorial.fast import Hardware, faster_precision, loading_ahead, parameter_groups, reading_precision
 from ner_tutorial.training.results import MemoryFullError, remark_on_skipped_steps
 from ner_tutorial.training.settings import resolve
 
@@ -206,3 +206,8 @@ def test_a_card_gets_its_batches_ahead_of_time_and_a_processor_does_not(monkeypa
     options = loading_ahead(hardware("cuda"))
     assert options["pin_memory"]
     assert options["num_workers"] > 0
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cuda", "fp16"), ("mps", "no")])
+def test_a_model_that_only_reads_has_the_digits_of_float16_on_a_card(device, expected):
+    assert reading_precision(device) == expected

@@ -16,6 +16,7 @@ from ner_tutorial.fast.precision import (
     fast_precision,
     faster_precision,
     loading_ahead,
+    reading_precision,
 )
 from ner_tutorial.fast.vocabulary import restore_embeddings, trim_embeddings
 
@@ -27,6 +28,7 @@ __all__ = [
     "faster_precision",
     "loading_ahead",
     "parameter_groups",
+    "reading_precision",
     "speed_up",
 ]
 
