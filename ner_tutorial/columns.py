@@ -206,8 +206,11 @@ def _word_column(table: ColumnValues, label: int, layers: Sequence[int]) -> int:
     distinct = [len(table.values[i]) for i in text]
     limit = distinct[0] - 1 if not known else 2 * distinct[0] if table.rows >= 20 else table.rows
     rivals = [i for i, values in zip(text[1:], distinct[1:], strict=True) if values > limit]
-    if not known and distinct[0] == 1:
-        rivals += [i for i in others if table.is_number(i) and not (i == 0 and table.counting)]
+    if not known and (distinct[0] == 1 or table.rows < 20):
+        # One and the same word in every row, or few rows: the words may be what looks like numbers or labels.
+        left = range(table.count if distinct[0] == 1 else text[0])
+        rivals += [i for i in left if table.is_number(i) and not (i == 0 and table.counting)]
+        rivals += [i for i in layers if distinct[0] == 1]
     if rivals:
         raise ConllError(
             table.path,

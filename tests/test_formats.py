@@ -557,3 +557,48 @@ def test_scheme_from_labels_has_an_order_that_depends_on_the_types_alone():
     assert LabelScheme.from_labels([]) == LabelScheme(["O"])
     with pytest.raises(ValueError, match="label 'X' is not O, B-TYPE or I-TYPE"):
         LabelScheme.from_labels(["X"])
+
+
+cells = st.sampled_from(
+    [
+        "O",
+        "B-X",
+        "I-X",
+        "S-X",
+        "#",
+        "# a",
+        "1",
+        "2",
+        "3",
+        "word",
+        "en:x",
+        "_",
+        "*",
+        "(X*",
+        "",
+        " ",
+        "-DOCSTART-",
+        "\u200b",
+        "0",
+        "PER",
+    ]
+)
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.lists(cells, max_size=5).flatmap(lambda row: st.sampled_from(["\t", " "]).map(lambda s: s.join(row))))
+)
+def test_any_lines_are_read_or_refused_in_words(tmp_path_factory, lines):
+    path = tmp_path_factory.mktemp("lines") / "data.tsv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    for options in ({}, {"convert": True}, {"columns": "word=1,label=2"}):
+        try:
+            file = read_conll(path, **options)
+        except ConllError as error:
+            named = str(error)
+        else:
+            named = str(path)
+            assert all(file.sentences)
+            assert all(len(s.tokens) == len(s.ner_tags) and all(s.tokens) for s in file.sentences)
+        assert str(path) in named
