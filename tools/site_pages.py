@@ -10,6 +10,7 @@ from docutils import nodes
 
 # No page of the book starts a kernel in the browser, so what does that is not loaded.
 UNUSED = "thebe"
+written: dict[str, list[str]] = {}
 INDEX = """<!doctype html>
 <html lang="{language}">
 <head>
@@ -40,6 +41,16 @@ def once(files: list) -> list:
             seen.add(what)
             kept.append(file)
     return kept
+
+
+def _remember(app, what: str, name: str, thing, options, lines: list[str]) -> None:
+    if what == "attribute":
+        written[name] = list(lines)
+
+
+def _restore(app, what: str, name: str, thing, options, lines: list[str]) -> None:
+    """Napoleon takes what stands before a colon in the text below an attribute for its type; here it is a sentence."""
+    lines[:] = written.pop(name, lines)
 
 
 def _page_context(app, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
@@ -73,4 +84,6 @@ def setup(app):
     # Before sphinxext.opengraph (500), which reads the description that this sets.
     app.connect("html-page-context", _page_context, priority=400)
     app.connect("build-finished", _write_index)
+    app.connect("autodoc-process-docstring", _remember, priority=400)  # sphinx.ext.napoleon has 500
+    app.connect("autodoc-process-docstring", _restore, priority=600)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
