@@ -93,7 +93,9 @@ BROKEN = {
 
 @pytest.mark.parametrize("fault", BROKEN)
 @pytest.mark.parametrize("load", [load_model, load_tagger], ids=["load_model", "load_tagger"])
-def test_weights_that_are_not_the_configurations_are_refused_by_name(load, fault, tagging, encoder, tmp_path):
+def test_erratum_20_weights_that_are_not_the_configurations_are_refused_by_name(
+    load, fault, tagging, encoder, tmp_path
+):
     changes, parts = BROKEN[fault]
     folder = altered_model(encoder if load is load_model else tagging, tmp_path / "broken", **changes)
     with pytest.raises((ValueError, OSError)) as error:

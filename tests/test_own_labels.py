@@ -106,7 +106,7 @@ def test_label_that_the_model_lacks_is_refused_with_its_line(model, tmp_path):
     assert f"{tmp_path / 'train.conll'}, line 1: label 'B-TOWN' is not in the scheme O B-ENGINEER" in result.stderr
 
 
-def test_training_on_splits_that_number_labels_apart_counts_what_the_files_hold(encoder, tmp_path, folder):
+def test_erratum_19_training_on_splits_that_number_labels_apart_counts_what_the_files_hold(encoder, tmp_path, folder):
     """Erratum 19: the validation split lacks a type and numbers the others as it likes."""
     train, validation = rows_for(60, 5), [row for row in rows_for(90, 6) if "B-MAKER" not in row.ner_tags]
     order = LabelScheme(["B-SITE", "I-SITE", "O", "B-ENGINEER", "I-ENGINEER"])

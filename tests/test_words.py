@@ -136,7 +136,7 @@ def trained(kind: str, rows):
 
 @each_kind
 @pytest.mark.parametrize("rows", [ENGLISH, CHINESE, ACCENTED], ids=["English", "Chinese", "accents"])
-def test_the_same_f1_as_words_and_as_text(kind, rows):
+def test_erratum_18_the_same_f1_as_words_and_as_text(kind, rows):
     if kind.startswith("wordpiece") and rows is ENGLISH:
         rows = [(text.replace("Acme-Group", "Acme").replace("U.S.", "US"), tags) for text, tags in rows]
     model, encoder, dataset = trained(kind, rows)
@@ -146,7 +146,7 @@ def test_the_same_f1_as_words_and_as_text(kind, rows):
 
 
 @each_kind
-def test_predict_finds_in_text_what_evaluation_finds_in_words(kind):
+def test_erratum_18_predict_finds_in_text_what_evaluation_finds_in_words(kind):
     model, encoder, dataset = trained(kind, ENGLISH)
     tagger = Tagger(model, encoder.tokenizer)
     words = evaluate_model(model, dataset, encoder.tokenizer).predictions
