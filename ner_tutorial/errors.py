@@ -173,8 +173,9 @@ def scores_by(table: pd.DataFrame, column: str) -> pd.DataFrame:
         if not of_gold_only:
             rows[value]["precision"] = right / predicted if predicted else np.nan
             rows[value]["f1"] = 2 * right / (gold + predicted) if gold + predicted else np.nan
-    frame = pd.DataFrame.from_dict(rows, orient="index")
-    return frame.sort_values("entities", ascending=False, kind="stable") if len(frame) else frame
+    columns = ["entities", "right", "recall"] + ([] if of_gold_only else ["precision", "f1"])
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    return frame.sort_values("entities", ascending=False, kind="stable")
 
 
 def type_confusion(table: pd.DataFrame) -> pd.DataFrame:

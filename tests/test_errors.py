@@ -210,3 +210,10 @@ def test_the_command_prints_the_tables_and_writes_every_entity_once(tmp_path):
     again = CliRunner().invoke(main, arguments)
     assert again.exit_code == 1
     assert "table.csv exists; name a new file" in again.output
+
+
+def test_a_table_without_entities_has_its_columns():
+    empty = table_of([(["O"], ["O"])])
+    assert list(errors.scores_by(empty, "genre").columns) == ["entities", "right", "recall", "precision", "f1"]
+    assert errors.worst_sentences(empty) == []
+    assert errors.count_kinds(empty).sum() == 0

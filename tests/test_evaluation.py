@@ -392,5 +392,5 @@ def test_evaluation_computes_in_float32_unless_another_format_is_named(
 
 
 def test_an_unknown_number_format_is_refused(random_model, tiny_tokenizer, small_corpus):
-    with pytest.raises(ValueError, match="unknown precision 'int8'; choose one of no, bf16, fp16"):
+    with pytest.raises(ValueError, match="unknown precision 'int8'; choose bf16, fp16 or no"):
         evaluate_model(random_model, small_corpus["test"], tiny_tokenizer, precision="int8")

@@ -39,18 +39,22 @@ def test_full_is_the_original_experiment():
     ("row", "field"),
     [
         ("epochs", "epochs"),
-        ("batch size; a batch has at most 16 times as many tokens", "batch_size"),
         ("highest learning rate", "learning_rate"),
         ("learning rate of a layer, as a share of that of the layer above", "layer_decay"),
     ],
 )
-def test_the_introduction_shows_the_settings_of_both_profiles(row, field):
+def test_the_introduction_shows_the_settings_of_all_profiles(row, field):
     page = nbformat.read(Path(__file__).resolve().parent.parent / "book" / "intro.ipynb", as_version=4)
     intro = "\n".join(cell.source for cell in page.cells if cell.cell_type == "markdown")
     line = next(line for line in intro.splitlines() if line.startswith(f"| {row} |"))
     shown = [float(cell) for cell in line.strip("|").split("|")[1:]]
-    assert shown == [getattr(get_profile(name), field) for name in ("quick", "full")]
-    assert TOKENS_PER_SENTENCE == 16
+    assert shown == [getattr(get_profile(name), field) for name in ("quick", "full", "fast")]
+    quick, full, fast = (get_profile(name).batch_size for name in ("quick", "full", "fast"))
+    budgets = (quick * TOKENS_PER_SENTENCE, fast * TOKENS_PER_SENTENCE)
+    assert (
+        f"| a batch | up to {budgets[0]} tokens | {full} sentences in random order | up to {budgets[1]:,} tokens |"
+        in intro
+    )
 
 
 def test_the_variables_are_called_as_the_book_says():

@@ -192,7 +192,9 @@ def prepare(plan: Plan) -> Run:
         processes=settings.processes,
     )
     # Small batches do not always gain from fewer digits, and only the batches themselves can tell.
-    if not plan.precision_was_given and settings.batching == "sentences":
+    # Where a step is small for its device, fewer digits cost more than they save, and only the steps themselves can tell:
+    # on a card that is so for any batch that leaves it waiting for the next launch.
+    if not plan.precision_was_given and (settings.batching == "sentences" or hardware.device == "cuda"):
         hardware = replace(hardware, precision=timed_precision(model, rows, batches, tokenizer, hardware))
     return Run(
         settings=replace(settings, precision=hardware.precision),
