@@ -13,7 +13,7 @@ PORT ?= 8000
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: help book live serve screenshots test test-lowest lint unit nbval refresh bench clean
+.PHONY: help book model live serve screenshots test test-lowest lint unit nbval refresh bench clean
 
 help:
 	@echo "make book     build the website and print the page to open"
@@ -42,9 +42,12 @@ book: $(READY) $(DEMO)/node_modules/.ready
 	$(BIN)/jupyter-book build . --all -W -n --keep-going --quiet
 	@echo "Open $(CURDIR)/_build/html/index.html"
 
-# The book with the model in its page Try it: trained now (some minutes) unless the cache has it, and served afterwards.
-live: $(READY) $(DEMO)/node_modules/.ready
+# The quick profile's model, in the user's cache: chapters 7 and 8 and the page Try it use it.
+model: $(READY)
 	$(BIN)/python -c "from ner_tutorial.notebook import trained_model; trained_model()"
+
+# The book with the model in its page Try it: trained now (some minutes) unless the cache has it, and served afterwards.
+live: model
 	$(MAKE) book
 ifneq ($(SERVE),no)
 	$(MAKE) serve
@@ -73,7 +76,7 @@ lint: $(READY)
 unit: $(READY)
 	$(BIN)/python -m pytest -q $(TOGETHER) tests
 
-nbval: $(READY)
+nbval: model
 	$(TOGETHER_ENV) $(BIN)/python -m pytest -q $(TOGETHER) --nbval book
 
 refresh: $(READY)
