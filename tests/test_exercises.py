@@ -1,5 +1,6 @@
 """Each exercise: its solution is right, its cell as the page has it is open, and typical wrong answers are told why."""
 
+import ast
 import contextlib
 import importlib.util
 import io
@@ -30,7 +31,8 @@ def run_cell(code: str, exercise: Exercise) -> tuple[object, str]:
     """Run the code of a cell as a notebook does. Returns the answer that it made, and what it printed."""
     namespace = {"check": exercises.check}
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        exec(compile(code, "cell", "exec"), namespace)
+        for statement in ast.parse(code).body:  # each by itself, which can give other bytecode than the whole
+            exec(compile(ast.Module([statement], []), "cell", "exec"), namespace)
     return namespace[exercise.name], printed.getvalue()
 
 

@@ -5,6 +5,7 @@ called with hidden cases. Mistakes that readers often make are kept with the exe
 errs in the same way. An answer that gives what they give is told so by name.
 """
 
+import ast
 import copy
 import inspect
 import textwrap
@@ -252,8 +253,12 @@ def _is_unchanged(exercise: Exercise, function) -> bool:
     given = getattr(function, "__code__", None)
     if not isinstance(given, types.CodeType):
         return False
-    module = compile(exercise.start, "start", "exec")
-    codes = [constant for constant in module.co_consts if isinstance(constant, types.CodeType)]
+    # A notebook compiles each statement of a cell by itself, and Python 3.11 then writes other code for a method of an
+    # imported module than it does for a whole file.
+    whole = ast.parse(exercise.start)
+    modules = [whole, *(ast.Module([statement], []) for statement in whole.body)]
+    compiled = [compile(module, "start", "exec") for module in modules]
+    codes = [constant for module in compiled for constant in module.co_consts if isinstance(constant, types.CodeType)]
     return any(_fingerprint(code) == _fingerprint(given) for code in codes if code.co_name == exercise.name)
 
 
