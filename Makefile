@@ -44,7 +44,7 @@ book: $(READY) $(DEMO)/node_modules/.ready
 
 # The quick profile's model, in the user's cache: chapters 7 and 8 and the page Try it use it.
 model: $(READY)
-	$(BIN)/python -c "from ner_tutorial.notebook import trained_model; trained_model()"
+	TQDM_DISABLE=1 $(BIN)/python -c "from ner_tutorial.notebook import trained_model; trained_model()"
 
 # The book with the model in its page Try it: trained now (some minutes) unless the cache has it, and served afterwards.
 live: model
