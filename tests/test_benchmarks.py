@@ -15,6 +15,8 @@ from ner_tutorial import get_profile, load_corpus
 from ner_tutorial.collation import EpochBatches
 from ner_tutorial.corpus import newswire_stories
 
+pytestmark = pytest.mark.slow
+
 RESULTS = Path(__file__).resolve().parent.parent / "benchmarks" / "results.json"
 
 

@@ -12,6 +12,8 @@ import pytest
 import yaml
 from miniature import CHAPTERS, first_code_cell
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 
 RUN_CELL = """

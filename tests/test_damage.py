@@ -34,6 +34,8 @@ from ner_tutorial.training.checkpoints import damage, one_line_if_disk_is_full
 from ner_tutorial.training.results import LossMeter
 from ner_tutorial.training.run_folder import LOCK_FILE, hold_folder
 
+pytestmark = pytest.mark.slow
+
 each_loop = pytest.mark.parametrize("loop", LOOPS)
 OPTIONS = {
     "epochs": 3, "batch_size": 4, "learning_rate": 1e-2, "seed": 1, "train_sentences": 30, "progress": False,

@@ -13,7 +13,7 @@ from miniature import parquet_files, write_bert, write_original
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 CHAPTERS = sorted(path.stem for path in BOOK.glob("[0-9]*.ipynb"))
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 each_chapter = pytest.mark.parametrize("chapter", CHAPTERS)
 
 

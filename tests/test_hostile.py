@@ -17,6 +17,8 @@ from miniature import altered_model, name_corpus, save_corpus, save_encoder, sav
 
 from ner_tutorial.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 RIGHT = None
 EVALUATE = ["evaluate", "--model", "{model}", "--corpus", "{bad}"]
 PREDICT = ["predict", "--model", "{model}"]

@@ -19,7 +19,7 @@ from ner_tutorial.labels import NER_NAMES
 from ner_tutorial.metrics import TypeScore
 from ner_tutorial.training import EpochMetrics
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 # The older clients keep what they have of a file, under a name that nobody reads, and go on from there the next time.
 RESUMES_LATER = Version(huggingface_hub.__version__) < Version("2")

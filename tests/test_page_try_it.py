@@ -19,6 +19,8 @@ from ner_tutorial.demo.characters import CODES
 from ner_tutorial.demo.pack import find_runtime, pack, tokenizer_settings
 from ner_tutorial.words import WordRule
 
+pytestmark = pytest.mark.slow
+
 for package in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(package)
 

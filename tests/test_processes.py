@@ -11,6 +11,8 @@ from transformers import AutoModelForTokenClassification
 
 from ner_tutorial import evaluate_model, load_corpus, load_result, load_tokenizer
 
+pytestmark = pytest.mark.slow
+
 SIZES = (1, 2, 7, 8, 9, 16, 17, 37, 64, 101)
 BATCH = 8
 

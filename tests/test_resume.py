@@ -25,6 +25,8 @@ from miniature import (
 
 from ner_tutorial import TrainingResult, load_result, load_tagger
 
+pytestmark = pytest.mark.slow
+
 each_loop = pytest.mark.parametrize("loop", LOOPS)
 OPTIONS = {
     "epochs": 3, "batch_size": 4, "learning_rate": 1e-2, "seed": 1, "train_sentences": 30, "progress": False,
