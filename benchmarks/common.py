@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 import torch
 import transformers
 
+from ner_tutorial.corpus import take
 from ner_tutorial.fast.precision import cpu_bf16_instructions, cpu_is_faster_in_bf16, detect_hardware
 
 
@@ -88,6 +89,11 @@ def _serve(connection, make, arguments, options) -> None:
             return
         connection.send(function(*call))
         gc.collect()
+
+
+def part_of(corpus, train: int | None, others: int):
+    """The first sentences of each split: ``train`` of the training split (``None`` is all), ``others`` of the others."""
+    return type(corpus)({split: take(corpus[split], train if split == "train" else others) for split in corpus})
 
 
 def as_rows(ratios: Mapping[str, Ratio]) -> dict[str, dict]:

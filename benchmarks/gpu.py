@@ -15,7 +15,7 @@ from pathlib import Path
 from transformers import BertConfig, BertForTokenClassification, BertModel, BertTokenizer, pipeline
 
 from benchmarks import plain
-from benchmarks.common import alternate, as_rows, say
+from benchmarks.common import alternate, as_rows, part_of, say
 from ner_tutorial import (
     CONLL_SCHEME,
     detect_hardware,
@@ -87,7 +87,7 @@ def overhead(sentences: int = 400, rounds: int = 9) -> dict:
     launch.
     """
     whole = load_corpus("newswire")
-    corpus = type(whole)({split: take(whole[split], sentences if split == "train" else 16) for split in whole})
+    corpus = part_of(whole, sentences, 16)
     with tempfile.TemporaryDirectory() as folder:
         encoder = write_encoder(Path(folder), whole["train"]["tokens"], **TINY)
         tokenizer = load_tokenizer(encoder)
@@ -208,7 +208,7 @@ def comparison(sentences: int = 1024, rounds: int = 4, encoder: str | Path | Non
     encoder = encoder or get_profile("quick").checkpoint
     hardware = detect_hardware()
     whole = load_corpus("newswire")
-    corpus = type(whole)({split: take(whole[split], sentences if split == "train" else 64) for split in whole})
+    corpus = part_of(whole, sentences, 64)
     texts = [" ".join(words) for words in take(whole["train"], sentences)["tokens"]]
     with tempfile.TemporaryDirectory() as folder:
         path = write_encoder(Path(folder), whole["train"]["tokens"], **shape)

@@ -15,10 +15,10 @@ from datasets import concatenate_datasets
 from transformers import DataCollatorForTokenClassification, get_scheduler, set_seed
 
 from benchmarks import plain
-from benchmarks.common import Apart, alternate, as_rows, say
+from benchmarks.common import Apart, alternate, as_rows, part_of, say
 from benchmarks.steps import CHECKPOINT, RECIPE_BUDGET, Stepper, cpu_dtype, grouped_batches, newswire_rows
 from ner_tutorial.collation import EpochBatches, sentence_batches, token_budget_batches
-from ner_tutorial.corpus import load_corpus, take
+from ner_tutorial.corpus import load_corpus
 from ner_tutorial.encoders import load_model
 from ner_tutorial.evaluation import encode_for_evaluation, evaluate_model
 from ner_tutorial.fast import detect_hardware, parameter_groups, speed_up
@@ -111,8 +111,7 @@ def _loops() -> dict[str, Callable]:
 
 def _training_corpus(sentences: int | None):
     """The loops validate after each epoch. Neither that nor saving is in their time; the recipe does neither."""
-    corpus = load_corpus("newswire")
-    return type(corpus)({split: take(corpus[split], sentences if split == "train" else 64) for split in corpus})
+    return part_of(load_corpus("newswire"), sentences, 64)
 
 
 def _seconds_of_recipe(sentences: int) -> Callable[[], float]:
