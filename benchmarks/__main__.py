@@ -30,7 +30,6 @@ PARTS = {
     "memory": lambda: steps.memory(),
     "runs": lambda: training.whole_runs(),
     "batches": lambda: training.ways_of_batching(),
-    "warm-up": lambda: training.warm_up(),
     "training": lambda: training.whole_corpus(),
     "overhead": lambda: gpu.overhead(),
     "genre mix": lambda: mix.genre_mix(encoder=get_profile("quick").checkpoint),
@@ -39,7 +38,7 @@ PARTS = {
 # Without a card it measures this processor, which nobody asked for: it runs when it is named.
 BY_DEFAULT = [name for name in PARTS if name != "gpu" or torch.cuda.is_available()]
 
-OWN_MACHINE = {"batches", "warm-up", "training", "genre mix", "gpu"}
+OWN_MACHINE = {"batches", "training", "genre mix", "gpu"}
 """Parts that name their own machine, since another one may have run them: F1, and what was measured on a card."""
 
 
