@@ -24,7 +24,6 @@ def train(
     seed: int,
     batch_size: int = BATCH_SIZE,
     device: str = "cpu",
-    warmup_ratio: float = 0.0,
 ):
     """Fine-tune ``checkpoint`` on ``rows``; return the model and the seconds spent in training steps."""
     set_seed(seed)
@@ -32,8 +31,7 @@ def train(
     collate = DataCollatorForTokenClassification(tokenizer)
     loader = DataLoader(rows, batch_size=batch_size, shuffle=True, collate_fn=collate)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.01)
-    steps = epochs * len(loader)
-    schedule = get_scheduler("linear", optimizer, round(steps * warmup_ratio), steps)
+    schedule = get_scheduler("linear", optimizer, 0, epochs * len(loader))
     model.train()
     started = time.perf_counter()
     for _ in range(epochs):

@@ -16,7 +16,7 @@ from transformers import DataCollatorForTokenClassification, get_scheduler, set_
 from benchmarks import plain
 from benchmarks.common import Apart, alternate, as_rows, part_of, say
 from benchmarks.steps import CHECKPOINT, RECIPE_BUDGET, Stepper, cpu_dtype, grouped_batches, newswire_rows
-from ner_tutorial.collation import EpochBatches, token_budget_batches
+from ner_tutorial.collation import EpochBatches, sentence_batches, token_budget_batches
 from ner_tutorial.corpus import load_corpus
 from ner_tutorial.encoders import load_model
 from ner_tutorial.evaluation import encode_for_evaluation, evaluate_model
@@ -40,6 +40,7 @@ class Way:
     """From row lengths and a seed to batches."""
     summed: bool
     """Divide the summed loss by one constant, instead of taking each batch's mean."""
+    learning_rate: float = RECIPE_LEARNING_RATE
 
 
 WAYS = {
@@ -50,19 +51,13 @@ WAYS = {
     ),
 }
 
-WARMUP_RATIO = 0.1
-LARGER_BATCH, LARGER_BATCH_RATE = 24, 5e-4
-
-RECIPES = {
-    "recipe": {},
-    "recipe, with warm-up": {"warmup_ratio": WARMUP_RATIO},
-    f"recipe, batches of {LARGER_BATCH}": {"batch_size": LARGER_BATCH},
-    f"recipe, batches of {LARGER_BATCH}, rate {LARGER_BATCH_RATE:g}": {
-        "batch_size": LARGER_BATCH,
-        "learning_rate": LARGER_BATCH_RATE,
-    },
+LARGER = {
+    "recipe, batches of 24": Way(lambda lengths, seed: sentence_batches(len(lengths), 24, seed), False),
+    "recipe, batches of 24, rate 5e-4": Way(
+        lambda lengths, seed: sentence_batches(len(lengths), 24, seed), False, 5e-4
+    ),
 }
-"""The plain recipe, and what differs from it: options of ``plain.train``."""
+"""The recipe with the quick profile's number of sentences per batch, at its own rate and at that profile's."""
 
 
 def fit(way: Way, rows, tokenizer, epochs: int, seed: int, dtype: torch.dtype | None):
@@ -77,7 +72,7 @@ def fit(way: Way, rows, tokenizer, epochs: int, seed: int, dtype: torch.dtype | 
     model = load_model(CHECKPOINT, CONLL_SCHEME).train()
     collate = DataCollatorForTokenClassification(tokenizer)
     with speed_up(model, rows, detect_hardware("no")):
-        optimizer = torch.optim.AdamW(parameter_groups(model, 0.01, RECIPE_LEARNING_RATE), fused=True)
+        optimizer = torch.optim.AdamW(parameter_groups(model, 0.01, way.learning_rate, decayed="all"), fused=True)
         steps = sum(map(len, plans))
         schedule = get_scheduler("linear", optimizer, 0, steps)
         step = Stepper(model, optimizer, None, dtype)
@@ -166,15 +161,14 @@ def whole_corpus() -> dict:
     """The package's loop with the quick profile against the recipe, on all of its training sentences.
 
     Trainer is not trained here: it learns the same weights as the loop, bit for bit, as the tests check. Rows of their
-    own have the recipe with larger batches, each of the two with a warm-up, and the loop with one rate for all layers.
+    own have the recipe with larger batches, and the loop with the recipe's learning rate for all layers.
     """
     profile = get_profile("quick")
     loops = {"loop": Loop(profile, _precision())}
     if cpu_dtype() is not None:
         loops["loop, float32"] = Loop(profile, "no")
     loops["loop, one learning rate"] = Loop(_with_one_rate(profile), _precision())
-    loops["loop, with warm-up"] = Loop(replace(profile, warmup_ratio=WARMUP_RATIO), _precision())
-    return _paired_seeds(profile.train_sentences, profile, loops, [name for name in RECIPES if name != "recipe"])
+    return _paired_seeds(profile.train_sentences, profile, loops, list(LARGER))
 
 
 def _precision() -> str:
@@ -201,12 +195,11 @@ def _trainer_of_rows(sentences: int | None, epochs: int, dtype: torch.dtype | No
                 )  # fmt: skip
                 model = load_model(_last_checkpoint(result.model_dir), CONLL_SCHEME)
             steps = epochs * len(EpochBatches(lengths, loop.profile.batch_size, epochs, seed))
-        elif name in RECIPES:
-            options = {"learning_rate": RECIPE_LEARNING_RATE, "batch_size": plain.BATCH_SIZE, **RECIPES[name]}
-            model, _ = plain.train(rows, tokenizer, CHECKPOINT, epochs, seed=seed, **options)
-            steps = epochs * math.ceil(len(rows) / options["batch_size"])
+        elif name == "recipe":
+            model, _ = plain.train(rows, tokenizer, CHECKPOINT, epochs, RECIPE_LEARNING_RATE, seed)
+            steps = epochs * math.ceil(len(rows) / plain.BATCH_SIZE)
         else:
-            model, steps = fit(WAYS[name], rows, tokenizer, epochs, seed, dtype)
+            model, steps = fit((WAYS | LARGER)[name], rows, tokenizer, epochs, seed, dtype)
         return evaluate_model(model, held_out, tokenizer).scores.f1, steps
 
     return train
