@@ -1,6 +1,7 @@
 """The checker answers in words whatever it is given, stops what does not end, and changes nothing of the reader's."""
 
 import copy
+import dataclasses
 import itertools
 import threading
 import time
@@ -240,6 +241,14 @@ def test_what_a_function_is_given_is_new_in_every_call():
     assert first.state == WRONG
     assert judge(FUNCTION, right).state == RIGHT
     assert len({id(numbers) for numbers in seen}) == len(seen)
+
+
+def test_a_right_answer_that_changed_its_input_is_not_called_another_mistake():
+    """Twice 2 is also the square of 2, so the first case alone cannot tell the two apart."""
+    exercise = dataclasses.replace(FUNCTION, cases=(case([2, 0], expected=[4, 0]), *FUNCTION.cases))
+    text = judge(exercise, changing).text
+    assert "has changed what it was given" in text
+    assert "squares" not in text
 
 
 @pytest.mark.parametrize("function", [endless, endless_and_stubborn], ids=lambda function: function.__name__)

@@ -36,6 +36,11 @@ answer = [("PER", 0, 2), ("LOC", 3, 4), ("LOC", 4, 6)]""",
             [("PER", 0, 2), ("LOC", 3, 6)],
             "You joined two neighbours into one mention. The second B-LOC says that another place starts there.",
         ),
+        Mistake(
+            [("B-PER", 0, 2), ("B-LOC", 3, 4), ("B-LOC", 4, 6)],
+            "The places are right. The type is only the part after the hyphen, so write PER and LOC: the B- is there to "
+            "mark the first word.",
+        ),
     ),
 )
 
@@ -54,12 +59,12 @@ I-PER I-PER O I-LOC O I-PER B-PER I-PER
     expected=4,
     mistakes=(
         Mistake(
-            1,
-            "You counted the B- labels. That is right for IOB2; in IOB1 most mentions start with I- (error 15).",
+            1, "You counted the B- labels. That is right for IOB2; in IOB1 most mentions start with I- (error 15)."
         ),
         Mistake(
             3, "You joined words 5 to 7 into one mention. The B-PER at word 6 says that a second person starts there."
         ),
+        Mistake(5, "You counted the I- labels. An I- after a label of its own type continues that mention."),
         Mistake(6, "You counted the labelled words. A mention of two words has two labels and counts once."),
     ),
 )
@@ -82,7 +87,7 @@ def unseen_share(known, mentions):
     if not mentions:
         return 0.0
     return sum(form not in known for form in mentions) / len(mentions)""",
-    hint='What does set(["Paris", "Paris", "Oslo"]) hold, and how many mentions are there?',
+    hint='What is left of ["Paris", "Paris", "Oslo"] in a set, and how many mentions were there?',
     name="unseen_share",
     cases=(
         case(["Paris", "Rome"], ["Paris", "Oslo"], expected=0.5),
@@ -113,9 +118,9 @@ def _all_begin(labels):
     return ["B-" + label[2:] if label != "O" else "O" for label in labels]
 
 
-def _after_o_only(labels):
+def _opening(labels, opens):
     before = ["O", *labels[:-1]]
-    return ["B-" + a[2:] if a[:2] == "I-" and b == "O" else a for a, b in zip(labels, before, strict=True)]
+    return ["B-" + a[2:] if a[:2] == "I-" and opens(a, b) else a for a, b in zip(labels, before, strict=True)]
 
 
 CONVERT = Exercise(
@@ -154,20 +159,17 @@ def to_iob2(labels):
             "gets B-.",
         ),
         Mistake(
-            _after_o_only,
+            lambda labels: _opening(labels, lambda label, before: before == "O"),
             "An I- after O is converted, and an I- after another type is not. In I-LOC I-PER a second mention starts, "
             "because the type changes.",
         ),
+        Mistake(
+            lambda labels: _opening(labels, lambda label, before: before != label),
+            "An I- is converted whenever the label before it is another one, so I-PER after B-PER starts a new mention. "
+            "Compare the types: what follows the hyphen.",
+        ),
     ),
 )
-
-
-def _last_wins(pairs):
-    return dict(pairs)
-
-
-def _first_wins(pairs):
-    return dict(reversed(pairs))
 
 
 def _counts(pairs):
@@ -175,6 +177,10 @@ def _counts(pairs):
     for surface, kind in pairs:
         counts.setdefault(surface, Counter())[kind] += 1
     return {surface: dict(kinds) for surface, kinds in counts.items()}
+
+
+def _case(surface, kinds, expected):
+    return case([(surface, kind) for kind in kinds.split()], expected={surface: expected})
 
 
 DICTIONARY = Exercise(
@@ -200,42 +206,37 @@ def most_frequent_types(pairs):
     name="most_frequent_types",
     cases=(
         case([("Oslo", "LOC"), ("Ajax", "ORG")], expected={"Oslo": "LOC", "Ajax": "ORG"}),
-        case(
-            [
-                ("Perth", "LOC"),
-                ("Perth", "ORG"),
-                ("Perth", "ORG"),
-                ("Perth", "LOC"),
-                ("Perth", "ORG"),
-                ("Perth", "LOC"),
-            ],
-            expected={"Perth": "LOC"},
-        ),
-        case(
-            [("Jordan", "LOC"), ("Jordan", "PER"), ("Jordan", "PER"), ("Jordan", "LOC"), ("Jordan", "PER")],
-            expected={"Jordan": "PER"},
-        ),
-        case([("Lima", "ORG"), ("Lima", "LOC"), ("Lima", "LOC"), ("Lima", "PER")], expected={"Lima": "LOC"}),
+        _case("Perth", "LOC ORG ORG LOC ORG LOC", expected="LOC"),
+        _case("Jordan", "LOC PER PER LOC PER", expected="PER"),
+        _case("Ajax", "ORG LOC LOC ORG", expected="ORG"),
+        _case("Lima", "ORG LOC LOC PER", expected="LOC"),
         case([], expected={}),
     ),
     mistakes=(
         Mistake(
-            _last_wins,
+            lambda pairs: dict(pairs),
             "Each name has the type of its last mention. A plain assignment overwrites what came before; count "
             "first, and choose at the end.",
         ),
         Mistake(
-            _first_wins, "Each name has the type of its first mention, however rare that type is. Count all mentions."
+            lambda pairs: dict(reversed(pairs)),
+            "Each name has the type of its first mention, however rare that type is. Count all mentions.",
         ),
         Mistake(
             _counts, "These are the counts. The baseline needs one type for each name, the one with the highest count."
+        ),
+        Mistake(
+            lambda pairs: {
+                surface: max(kinds.items(), key=lambda item: item[1]) for surface, kinds in _counts(pairs).items()
+            },
+            "Each name has a pair of type and count, as most_common gives it. Take the first of the two.",
         ),
     ),
 )
 
 
-def _neighbours(rows, any_type=False):
-    pairs = [pair for row in rows for pair in pairwise(row)]
+def _neighbours(rows, any_type=False, round_the_end=False):
+    pairs = [pair for row in rows for pair in pairwise(row[-1:] * round_the_end + row)]
     return sum(after[:2] == "B-" and before != "O" and (any_type or before[2:] == after[2:]) for before, after in pairs)
 
 
@@ -245,7 +246,8 @@ SIDE_BY_SIDE = Exercise(
     statement="""\
 Write `side_by_side(rows)`. `rows` has the IOB2 labels of several sentences, one list for each. Count the places where a
 mention starts directly after another mention **of the same type**: only there does `B-` say something that `I-` would
-not. When it is right, count them in the corpus: `side_by_side(label_names(corpus["train"]))`.""",
+not. When it is right, count them in the corpus with `side_by_side(label_names(corpus["train"]))`. In the book's
+newswire the answer is 0, because a comma or another word is between any two names of one type.""",
     start=stub("side_by_side(rows)"),
     solution="""\
 from itertools import pairwise
@@ -279,6 +281,16 @@ def side_by_side(rows):
         Mistake(
             lambda rows: sum(label.startswith("B-") for row in rows for label in row),
             "Every B- is counted. That is the number of mentions.",
+        ),
+        Mistake(
+            lambda rows: sum(b[:2] == "B-" and a == b for row in rows for a, b in pairwise(row)),
+            "Only a B- after the same B- is counted. The mention before may have several words, and then it ends with I-: "
+            "compare the types alone.",
+        ),
+        Mistake(
+            lambda rows: _neighbours(rows, round_the_end=True),
+            "The first word of a sentence is compared with its last one: in Python labels[-1] is the last entry. Start "
+            "with the second word.",
         ),
     ),
 )

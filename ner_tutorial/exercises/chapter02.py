@@ -32,6 +32,10 @@ answer = ["lin", "##d", "##qvist"]""",
             ["lin", "##d", "##q", "##vist"],
             "The start is right. What is left after lind is qvist, and ##qvist is an entry: the longest one wins here too.",
         ),
+        Mistake(
+            ["lind", "##qvist"],
+            "The pieces spell the word, but lind is not among the entries, so the tokenizer cannot use it.",
+        ),
         Mistake(["[UNK]"], "A word becomes [UNK] only if some part of it has no entry. Here every part has one."),
     ),
 )
@@ -68,6 +72,10 @@ Which label ids do the eight tokens get for training, if every piece is labelled
             "labels on every piece.",
         ),
         Mistake(
+            [3, 4, 0, 5, 6, 6],
+            "The labels of the pieces are right. The two special tokens need a label as well, one that the loss ignores.",
+        ),
+        Mistake(
             [3, 0, 5], "These are the labels of the words. The model answers for tokens, and there are eight of them."
         ),
     ),
@@ -94,6 +102,12 @@ def _word_zero_is_false(labels, word_ids, continuation):
     ]
 
 
+def _looks_up_by_word(labels, word_ids, continuation):
+    aligned = _align(labels, word_ids, continuation)
+    later = [word is not None and word == before for word, before in zip(word_ids, [None, *word_ids], strict=False)]
+    return [continuation[w] if late else label for label, w, late in zip(aligned, word_ids, later, strict=True)]
+
+
 def _compares_labels(labels, word_ids, continuation):
     aligned, previous = [], None
     for word in word_ids:
@@ -107,12 +121,12 @@ ALIGN = Exercise(
     number="02.3",
     title="Write the alignment",
     statement="""\
-Write `align(labels, word_ids, continuation)` without looking at the chapter's. `labels` has one id for each word,
-`word_ids` one entry for each token (`None` for special tokens), and `continuation[i]` is the id that continues label
-`i`. Return one id for each token, and -100 for special tokens.""",
-    start=stub("align(labels, word_ids, continuation)"),
+Write `label_tokens(labels, word_ids, continuation)`, which does what the chapter's `align` does, without looking at
+it. `labels` has one id for each word, `word_ids` one entry for each token (`None` for special tokens), and
+`continuation[i]` is the id that continues label `i`. Return one id for each token, and -100 for special tokens.""",
+    start=stub("label_tokens(labels, word_ids, continuation)"),
     solution="""\
-def align(labels, word_ids, continuation):
+def label_tokens(labels, word_ids, continuation):
     aligned, previous = [], None
     for word in word_ids:
         if word is None:
@@ -124,7 +138,7 @@ def align(labels, word_ids, continuation):
         previous = word
     return aligned""",
     hint="Remember the word id of the token before. Three cases: no word, a new word, the same word.",
-    name="align",
+    name="label_tokens",
     cases=(
         case([1, 0], [None, 0, 1, None], [0, 2, 2], expected=[-100, 1, 0, -100]),
         case([3, 0], [None, 0, 0, 0, 1, None], [0, 2, 2, 4, 4], expected=[-100, 3, 4, 4, 0, -100]),
@@ -154,6 +168,11 @@ def align(labels, word_ids, continuation):
             'Word 0 is treated as a special token. "if word" is false for None and for 0; write "if word is None".',
         ),
         Mistake(
+            _looks_up_by_word,
+            "A later piece gets continuation[word]. The table has one entry for each label, so look up the label of the "
+            "word: continuation[labels[word]].",
+        ),
+        Mistake(
             _compares_labels,
             "A word is taken for the continuation of its neighbour when both have the same label. Compare word ids, "
             "not labels: two persons side by side are two words.",
@@ -165,15 +184,16 @@ CONTINUATION = Exercise(
     number="02.4",
     title="The table of continuations",
     statement="""\
-Write `continuation_table(names)`: for a list of label names, in any order, return for each label the **id** of the
-label that continues it inside a word. `B-X` and `I-X` continue as `I-X`, and `O` as `O`.""",
-    start=stub("continuation_table(names)"),
+Write `continuations(names)`: for a list of label names, in any order, return for each label the **id** of the label
+that continues it inside a word. `B-X` and `I-X` continue as `I-X`, and `O` as `O`. The id of a label is its place in
+`names`, so the answer for `["O", "B-LOC", "I-LOC"]` is `[0, 2, 2]`.""",
+    start=stub("continuations(names)"),
     solution="""\
-def continuation_table(names):
+def continuations(names):
     continued = [name if name == "O" else "I-" + name[2:] for name in names]
     return [names.index(name) for name in continued]""",
     hint="First write down the names of the continuations. Then look up the id of each: names.index(name).",
-    name="continuation_table",
+    name="continuations",
     cases=(
         case(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"], expected=[0, 2, 2, 4, 4]),
         case(["O", "B-LOC", "B-PER", "I-LOC", "I-PER"], expected=[0, 3, 4, 3, 4]),
@@ -191,7 +211,7 @@ def continuation_table(names):
         ),
         Mistake(
             lambda names: [name if name == "O" else "I-" + name[2:] for name in names],
-            "These are the right names. The table holds ids: the place of each name in the list.",
+            "These are the right names. The table has ids: the place of each name in the list.",
         ),
         Mistake(
             lambda names: [i + 1 if name.startswith("B-") else i for i, name in enumerate(names)],

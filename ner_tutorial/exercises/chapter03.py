@@ -8,30 +8,30 @@ COUNT = Exercise(
     number="03.1",
     title="Count the positions",
     statement="""\
-Three rows of 5, 9 and 2 tokens form a batch, `[CLS]` and `[SEP]` included. Every piece of a word is labelled.
+Three rows of 5, 9 and 4 tokens form a batch, `[CLS]` and `[SEP]` included. Every piece of a word is labelled.
 
 How many positions does the model compute, how many of them are padding, and how many labels count in the loss?""",
     start="answer = None  # three numbers: (positions, padding, labels that count)",
     solution="""\
-# 3 rows of 9 positions; 27 - 16 tokens; 16 tokens without 2 special ones in each row
-answer = (27, 11, 10)""",
+# 3 rows of 9 positions; 27 - 18 tokens; 18 tokens without 2 special ones in each row
+answer = (27, 9, 12)""",
     hint="A batch is a rectangle, as wide as its longest row. Two tokens of each row are special.",
-    expected=(27, 11, 10),
+    expected=(27, 9, 12),
     mistakes=(
         Mistake(
-            (27, 11, 16),
+            (27, 9, 18),
             "You counted the special tokens among the labels. Each row has two of them, and their label is -100.",
         ),
         Mistake(
-            (27, 16, 10),
-            "You gave the tokens in place of the padding: 16 positions are tokens, and the rest is padding.",
+            (27, 18, 12),
+            "You gave the tokens in place of the padding: 18 positions are tokens, and the rest is padding.",
         ),
         Mistake(
-            (16, 0, 10), "These are the tokens. A batch is a rectangle, so each row is filled up to the longest one."
+            (18, 0, 12), "These are the tokens. A batch is a rectangle, so each row is filled up to the longest one."
         ),
         Mistake(
-            (27, 11, 27),
-            "Not every position has a label: padding and special tokens carry -100, which the loss leaves out.",
+            (27, 9, 27),
+            "Not every position has a label: padding and special tokens have -100, which the loss leaves out.",
         ),
     ),
 )
@@ -48,15 +48,15 @@ PAD = Exercise(
     number="03.2",
     title="Pad a batch",
     statement="""\
-Write `pad(rows, fill)`: it returns the rows as lists of equal length, each filled at its end with `fill` up to the
+Write `pad_rows(rows, fill)`: it returns the rows as lists of equal length, each filled at its end with `fill` up to the
 longest row. The rows that it is given must stay as they are, because the next epoch needs them again.""",
-    start=stub("pad(rows, fill)"),
+    start=stub("pad_rows(rows, fill)"),
     solution="""\
-def pad(rows, fill):
+def pad_rows(rows, fill):
     width = max(len(row) for row in rows)
     return [row + [fill] * (width - len(row)) for row in rows]""",
     hint="[fill] * n is a list of n fillings. row + other makes a new list; row.extend(other) changes the row.",
-    name="pad",
+    name="pad_rows",
     cases=(
         case([[1, 2, 3], [4]], -100, expected=[[1, 2, 3], [4, -100, -100]]),
         case([[4], [1, 2, 3], [5, 6]], 0, expected=[[4, 0, 0], [1, 2, 3], [5, 6, 0]]),
@@ -164,18 +164,18 @@ SHARE = Exercise(
     number="03.4",
     title="The share of padding",
     statement="""\
-Write `padding_share(lengths, batches)`. `lengths[i]` is the number of tokens of row `i`, and a batch is a list of row
+Write `padded_share(lengths, batches)`. `lengths[i]` is the number of tokens of row `i`, and a batch is a list of row
 numbers. Return the share of all computed positions that are padding, between 0 and 1.""",
-    start=stub("padding_share(lengths, batches)"),
+    start=stub("padded_share(lengths, batches)"),
     solution="""\
-def padding_share(lengths, batches):
+def padded_share(lengths, batches):
     tokens = positions = 0
     for batch in batches:
         tokens += sum(lengths[row] for row in batch)
         positions += len(batch) * max(lengths[row] for row in batch)
     return 1 - tokens / positions""",
     hint="Add up two numbers over all batches: the tokens, and the area of each rectangle. Divide once, at the end.",
-    name="padding_share",
+    name="padded_share",
     cases=(
         case([4, 4], [[0, 1]], expected=0.0),
         case([1, 3], [[0, 1]], expected=1 / 3),
@@ -199,6 +199,14 @@ def padding_share(lengths, batches):
         Mistake(
             lambda lengths, batches: _area(lengths, batches) - _tokens(lengths, batches),
             "This is the number of padded positions. A share divides it by the number of all positions.",
+        ),
+        Mistake(
+            lambda lengths, batches: _area(lengths, batches) / _tokens(lengths, batches) - 1,
+            "This is the padding divided by the tokens. The share is of all positions, the padding among them.",
+        ),
+        Mistake(
+            lambda lengths, batches: 1 - sum(map(sum, batches)) / sum(len(b) * max(b) for b in batches),
+            "This computes with the row numbers. The length of row i is lengths[i].",
         ),
     ),
 )
@@ -232,13 +240,14 @@ BUDGET = Exercise(
     number="03.5",
     title="Batches within a token budget",
     statement="""\
-Write `budget_batches(lengths, budget)`: take the row numbers from the shortest row to the longest (rows of one length
-in the order of their numbers), and fill batches. A row joins the current batch as long as *rows times longest row*
-stays within the budget; otherwise it starts a new batch. A row that is longer than the budget is a batch of its own.
+Write `fill_batches(lengths, budget)`, the chapter's `budget_batches` without its random order. Take the row numbers
+from the shortest row to the longest (rows of one length in the order of their numbers), and fill batches. A row joins
+the current batch as long as *rows times longest row* stays within the budget; otherwise it starts a new batch. A row
+that is longer than the budget is a batch of its own.
 Return the list of batches, each a list of row numbers.""",
-    start=stub("budget_batches(lengths, budget)"),
+    start=stub("fill_batches(lengths, budget)"),
     solution="""\
-def budget_batches(lengths, budget):
+def fill_batches(lengths, budget):
     batches = []
     for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
         # The rows come sorted, so the new one is the longest and sets the width.
@@ -248,7 +257,7 @@ def budget_batches(lengths, budget):
     return batches""",
     hint="Sorted by length, the row that joins is always the longest: the batch would have (len(batch) + 1) * "
     "lengths[row] positions.",
-    name="budget_batches",
+    name="fill_batches",
     cases=(
         case([2, 2, 2], 4, expected=[[0, 1], [2]]),
         case([5, 1, 3], 6, expected=[[1, 2], [0]]),
@@ -273,6 +282,16 @@ def budget_batches(lengths, budget):
         Mistake(
             lambda lengths, budget: _budget(lengths, budget)[:-1],
             "The last batch is missing. When the loop ends, the batch that was being filled has to be kept as well.",
+        ),
+        Mistake(
+            lambda lengths, budget: _fill(
+                lengths, budget, lambda batch, row: (len(batch) + 1) * lengths[row] >= budget
+            ),
+            "A batch that reaches the budget exactly stays within it. Only more than the budget is too much.",
+        ),
+        Mistake(
+            lambda lengths, budget: _fill(lengths, budget, lambda batch, row: len(batch) * lengths[row] > budget),
+            "The rows are counted before the new one joins. With it the batch has one row more.",
         ),
     ),
 )
