@@ -120,7 +120,7 @@ def _all_begin(labels):
 
 def _opening(labels, opens):
     before = ["O", *labels[:-1]]
-    return ["B-" + a[2:] if a[:2] == "I-" and opens(a, b) else a for a, b in zip(labels, before, strict=True)]
+    return ["B-" + a[2:] if a[:2] == "I-" and opens(a, b) else a for a, b in zip(labels, before, strict=False)]
 
 
 CONVERT = Exercise(
