@@ -5,6 +5,7 @@ Taught in chapter 8. Everything here reads label names, so it works for any mode
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -194,9 +195,10 @@ def worst_sentences(table: pd.DataFrame, count: int = 10) -> list[int]:
 
 
 def calibration(table: pd.DataFrame, edges: Sequence[float] = (0, 0.5, 0.7, 0.9, 0.99, 1.0)) -> pd.DataFrame:
-    """How often predicted entities are right, by the score that the model gave them."""
+    """How often predicted entities are right, by the score that the model gave them; a range has its upper edge."""
     guesses = table[table["score"].notna()]
-    bins = pd.cut(guesses["score"].astype(float), list(edges), include_lowest=True)
+    ranges = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
+    bins = pd.cut(guesses["score"].astype(float), list(edges), labels=ranges, include_lowest=True)
     right = (guesses["kind"] == "right").groupby(bins, observed=False)
     mean = guesses["score"].astype(float).groupby(bins, observed=False).mean()
     return pd.DataFrame({"entities": right.size(), "mean score": mean, "share right": right.mean()})

@@ -132,6 +132,7 @@ def test_calibration_counts_each_predicted_entity_once():
     rows = errors.calibration(table)
     assert rows["entities"].sum() == 2
     assert rows["share right"].dropna().tolist() == [0.0, 1.0]
+    assert rows.index.tolist() == ["0 to 0.5", "0.5 to 0.7", "0.7 to 0.9", "0.9 to 0.99", "0.99 to 1"]
 
 
 def answers(rng, count: int, right: float) -> list[list[str]]:
