@@ -30,7 +30,8 @@ answer = (start, start + len("Oslo"))  # (11, 15)""",
         ),
         Mistake(
             (12, 16),
-            "You counted from 1, or as JavaScript does, where the emoji counts twice. In Python it is 11 to 15.",
+            "You counted from 1, or as JavaScript does, where the emoji counts twice. In Python the first character has the "
+            "number 0, and the emoji counts once.",
         ),
         Mistake((11, 4), "The second number is not the length. It is the character after the last one."),
     ),
@@ -40,7 +41,8 @@ STRATEGIES = Exercise(
     number="07.2",
     title="Three strategies, one word",
     statement="""\
-A word has three pieces. These are their probabilities, with `B-` and `I-` of a type added up:
+A word has three pieces. These are their probabilities. To keep the sums short, there is one column per type here,
+without the difference between `B-` and `I-`:
 
 | piece | LOC | ORG | PER |
 | --- | --- | --- | --- |
@@ -54,7 +56,7 @@ answer = None  # for example {"first": "ORG", "average": "ORG", "max": "ORG"}"""
     solution="""\
 # means: LOC 0.25, ORG 0.383, PER 0.367; the highest single number is PER 0.80
 answer = {"first": "LOC", "average": "ORG", "max": "PER"}""",
-    hint="first reads one row, average takes the mean of each column, max looks for the highest number of the table.",
+    hint="first looks at one row only, average at the mean of each column, and max at the highest number of the table.",
     expected={"first": "LOC", "average": "ORG", "max": "PER"},
     mistakes=(
         Mistake(
@@ -141,6 +143,15 @@ def _hide(text, spans, kinds=("PER",)):
     return text
 
 
+def _pieces(text, spans, tail=True, gap=0):
+    pieces, at = [], 0
+    for kind, start, end in spans:
+        if kind == "PER":
+            pieces += [text[at:start], "[NAME]"]
+            at = end + gap
+    return "".join(pieces) + (text[at:] if tail else "")
+
+
 def _from_the_front(text, spans):
     for kind, start, end in spans:
         if kind == "PER":
@@ -195,6 +206,14 @@ def hide_people(text, spans):
             "which occurrence is meant.",
         ),
         Mistake(
+            lambda text, spans: _pieces(text, spans, tail=False),
+            "The text after the last hidden name is missing.",
+        ),
+        Mistake(
+            lambda text, spans: _pieces(text, spans, gap=1),
+            "One character too many is gone after each name. The end of a span is already one past its last character.",
+        ),
+        Mistake(
             lambda text, spans: _hide(text, spans, kinds=("PER", "LOC", "ORG", "MISC")),
             "Other types are hidden as well. Only spans of type PER are persons.",
         ),
@@ -243,6 +262,19 @@ def windows(count, size, stride):
             lambda count, size, stride: _windows(count, size, stride),
             "Each window starts stride tokens after the one before. Here stride is what two neighbours share, so the "
             "step is size - stride.",
+        ),
+        Mistake(
+            lambda count, size, stride: [(i, min(i + size, count)) for i in range(0, count, stride)],
+            "Each window starts stride tokens after the one before, up to the end of the text. Here stride is what two "
+            "neighbours share, so the step is size - stride; and the window that reaches the end is the last.",
+        ),
+        Mistake(
+            lambda count, size, stride: [(i, i + size) for i in range(0, max(1, count - stride), size - stride)],
+            "The last window reaches past the end of the text. No window may end after count tokens.",
+        ),
+        Mistake(
+            lambda count, size, stride: [(i, j - 1) for i, j in _windows(count, size, size - stride)],
+            "The second number is the last token of a window here. It should be the one after it.",
         ),
         Mistake(
             lambda count, size, stride: _windows(count, size, size),

@@ -32,6 +32,10 @@ def _type_first(gold, predicted):
     return "wrong type" if kind == "both wrong" else kind
 
 
+def _first_decides(gold, predicted):
+    return next((kind for kind in (_kind(gold, [span]) for span in predicted) if kind != "missed"), "missed")
+
+
 def _missed_or_right(gold, predicted):
     return "right" if gold in predicted else "missed"
 
@@ -49,7 +53,8 @@ entities of the same sentence. Return
 - `"both wrong"` if only entities with another type and other boundaries share words with it;
 - `"missed"` if no predicted entity shares a word with it.
 
-If several of these hold, the first one counts.""",
+If several of these hold, the first one counts. This is simpler than `match_entities`: it looks at one gold
+entity and makes no pairs, so one predicted entity may answer for two gold ones.""",
     start=stub("kind(gold, predicted)"),
     solution="""\
 def kind(gold, predicted):
@@ -69,6 +74,7 @@ def kind(gold, predicted):
         case(("ORG", 3, 5), [("LOC", 3, 5)], expected="wrong type"),
         case(("ORG", 3, 5), [("ORG", 4, 5)], expected="wrong boundary"),
         case(("ORG", 3, 5), [("LOC", 4, 6)], expected="both wrong"),
+        case(("ORG", 3, 6), [("LOC", 2, 4), ("ORG", 4, 6)], expected="wrong boundary"),
         case(("ORG", 3, 5), [("ORG", 5, 6)], expected="missed"),
         case(("ORG", 3, 5), [], expected="missed"),
     ),
@@ -85,6 +91,10 @@ def kind(gold, predicted):
         Mistake(
             _type_first,
             "The type is wrong here, and so are the boundaries. That is a kind of its own: both wrong.",
+        ),
+        Mistake(
+            _first_decides,
+            "The first predicted entity that shares a word decided here. Look at all of them: a later one may have the right type.",
         ),
         Mistake(
             _missed_or_right,
@@ -140,6 +150,10 @@ def f1_of_draw(stories, picks):
         Mistake(
             lambda stories, picks: sum(stories[i][0] for i in picks) / max(1, sum(stories[i][2] for i in picks)),
             "This is the recall. F1 takes the predicted entities into account as well.",
+        ),
+        Mistake(
+            lambda stories, picks: sum(stories[i][0] for i in picks) / max(1, sum(stories[i][1] for i in picks)),
+            "This is the precision. F1 takes the gold entities into account as well.",
         ),
     ),
 )

@@ -24,6 +24,25 @@ def _starts_within(place, span):
     return span[0] <= place[0] <= span[1]
 
 
+def _touches(place, span):
+    return place[0] <= span[1] and span[0] <= place[1]
+
+
+def _begins_at_its_start(places, spans):
+    labels = _label(places, spans, _shares)
+    starts = {first for first, _, _ in spans}
+    return [
+        "I" + label[1:] if label[0] == "B" and place[0] not in starts else label
+        for place, label in zip(places, labels, strict=True)
+    ]
+
+
+def _joined_neighbours(places, spans):
+    labels = _label(places, spans, _shares)
+    pairs = zip(["O", *labels], labels, strict=False)
+    return ["I" + label[1:] if label != "O" and before[2:] == label[2:] else label for before, label in pairs]
+
+
 WORDS = [(0, 4), (5, 10), (10, 11), (12, 16)]
 
 LABEL = Exercise(
@@ -32,7 +51,7 @@ LABEL = Exercise(
     statement="""\
 An annotation tool has exported spans as (first character, one past the last, type). Write `label_words(places,
 spans)`: `places` has (first character, one past the last) for each word. Return one IOB2 label for each word. A word
-belongs to a span if it shares at least one character with it. Spans do not overlap.""",
+belongs to a span if it shares at least one character with it. Spans do not overlap and come in the order of the text.""",
     start=stub("label_words(places, spans)"),
     solution="""\
 def label_words(places, spans):
@@ -51,6 +70,7 @@ def label_words(places, spans):
         case(WORDS, [(0, 10, "PER"), (12, 16, "LOC")], expected=["B-PER", "I-PER", "O", "B-LOC"]),
         case(WORDS, [(0, 8, "PER")], expected=["B-PER", "I-PER", "O", "O"]),
         case(WORDS, [(7, 10, "ORG")], expected=["O", "B-ORG", "O", "O"]),
+        case(WORDS, [(0, 4, "LOC"), (5, 10, "LOC")], expected=["B-LOC", "B-LOC", "O", "O"]),
         case(WORDS, [], expected=["O", "O", "O", "O"]),
     ),
     mistakes=(
@@ -68,6 +88,20 @@ def label_words(places, spans):
             "A word belongs to the span here if it starts inside it or at its end. The end is one past the last "
             "character, so what starts there is outside; and a word may start before the span.",
         ),
+        Mistake(
+            lambda places, spans: _label(places, spans, _touches),
+            "A word that begins where a span ends got its label as well. The end is one past the last character, so they "
+            "share none.",
+        ),
+        Mistake(
+            _begins_at_its_start,
+            "A word got B- only where the span starts exactly with it. A span may start inside a word, and that word is its "
+            "first one.",
+        ),
+        Mistake(
+            _joined_neighbours,
+            "Two spans of one type next to each other became one name. The first word of each span gets B-.",
+        ),
     ),
 )
 
@@ -83,7 +117,8 @@ BIOES = Exercise(
     title="BIOES to IOB2",
     statement="""\
 Some files use **BIOES**: `S-X` marks a mention of a single word, and `E-X` the last word of a longer one. `B-`, `I-`
-and `O` mean what they mean in IOB2. Write `bioes_to_iob2(labels)`, which returns a new list.""",
+and `O` mean what they mean in IOB2. Write `bioes_to_iob2(labels)`, which returns a new list. The name of a type
+may contain hyphens, such as `US-CITY`.""",
     start=stub("bioes_to_iob2(labels)"),
     solution="""\
 def bioes_to_iob2(labels):
@@ -96,6 +131,7 @@ def bioes_to_iob2(labels):
         case(["B-PER", "E-PER", "O", "S-PER"], expected=["B-PER", "I-PER", "O", "B-PER"]),
         case(["B-ORG", "I-ORG", "E-ORG"], expected=["B-ORG", "I-ORG", "I-ORG"]),
         case(["B-MISC", "E-MISC", "S-S", "S-E"], expected=["B-MISC", "I-MISC", "B-S", "B-E"]),
+        case(["B-US-CITY", "E-US-CITY", "O"], expected=["B-US-CITY", "I-US-CITY", "O"]),
         case([], expected=[]),
     ),
     mistakes=(
@@ -108,8 +144,16 @@ def bioes_to_iob2(labels):
             "E-X is still there. The last word of a mention continues it: I-X.",
         ),
         Mistake(
-            lambda labels: [label.replace("S-", "B-").replace("E-", "I-").replace("-S", "-B") for label in labels],
-            "The type has changed as well. Look at the first two characters only.",
+            lambda labels: [label.replace("S-", "B-").replace("E-", "I-") for label in labels],
+            "replace also changed a type that contains S- or E-. Look at the first two characters only.",
+        ),
+        Mistake(
+            lambda labels: [label.replace("S", "B").replace("E", "I") for label in labels],
+            "Every S and every E was replaced, those of the type too. Look at the first two characters only.",
+        ),
+        Mistake(
+            lambda labels: _convert(labels, {"S": "B", "E": "B"}),
+            "E-X became B-X, so the last word of a mention became a mention of its own. It continues the mention: I-X.",
         ),
         Mistake(lambda labels: [*labels], "The labels come back as they were. S- and E- are no labels of IOB2."),
     ),
@@ -155,8 +199,8 @@ def label_names(splits):
     mistakes=(
         Mistake(
             lambda splits: sorted({label for labels in splits.values() for label in labels}),
-            "All splits are looked at now, and the names are simply sorted: O comes last, and a label that no word needs "
-            "is missing.",
+            "The names are simply sorted, so O comes last, and a label that no word needs is missing. Sort the types, and "
+            "write both labels of each.",
         ),
         Mistake(
             lambda splits: _names({"train": splits["train"]}),
@@ -169,6 +213,19 @@ def label_names(splits):
         Mistake(
             lambda splits: _names(splits, order=lambda kinds: sorted(kinds, reverse=True)),
             "The types are in another order than the alphabetical one, so two people would number them differently.",
+        ),
+        Mistake(
+            lambda splits: ["O", *sorted({label for labels in splits.values() for label in labels} - {"O"})],
+            "O is first now, but the rest are the labels that occur. Every type needs both, B-X and I-X, also if no word of "
+            "the corpus has one of them.",
+        ),
+        Mistake(
+            lambda splits: ["O", *(_names(splits)[1::2]), *(_names(splits)[2::2])],
+            "All B- labels come before all I- labels. The list goes type by type: B-X, I-X, then the next type.",
+        ),
+        Mistake(
+            lambda splits: _names(splits)[1:],
+            "O is missing. It is the first label of the list.",
         ),
     ),
 )
