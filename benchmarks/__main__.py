@@ -48,7 +48,7 @@ def show(name: str, content: dict) -> None:
     say("  " + ", ".join(f"{key} {value}" for key, value in content.items() if key not in ("variants", "machine")))
     for variant, row in rows.items():
         parts = [f"{row['median']:.2f}x ({row['lowest']:.2f} to {row['highest']:.2f})"] if "median" in row else []
-        keys = ("f1", "f1_mean", "f1_gain", "same_entities", "padding")
+        keys = ("f1", "f1_mean", "f1_gain", "same_entities", "padding", "mb")
         parts += [f"{key} {row[key]}" for key in keys if key in row]
         say(f"  {variant}: " + ", ".join(parts))
 

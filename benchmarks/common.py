@@ -60,8 +60,8 @@ def alternate(
 class Apart:
     """A function in a process of its own: ``make(...)`` makes it there, and each call calls it there.
 
-    What one variant does to its process then meets no other: ``keep_freed_memory`` (steps.py) holds for a whole process, and
-    how the C library treats freed memory depends on what the process freed before.
+    What one variant does to its process then meets no other: how the C library treats freed memory, for example, depends
+    on what the process freed before.
     """
 
     def __init__(self, make: Callable[..., Callable], *arguments, **options):

@@ -1,8 +1,6 @@
 """Training steps alone: one change at a time, where the time goes, how it grows, and memory."""
 
 import contextlib
-import ctypes
-import platform
 import shutil
 import subprocess
 import sys
@@ -36,6 +34,8 @@ BUDGET = get_profile("quick").batch_size * TOKENS_PER_SENTENCE
 """Tokens a batch, as the quick profile has them."""
 RECIPE_BUDGET = plain.BATCH_SIZE * TOKENS_PER_SENTENCE
 """A budget that makes no fewer steps than the recipe does."""
+LARGER_BATCH = get_profile("quick").batch_size
+"""Sentences per batch when the recipe has batches about as large as the package's."""
 
 
 def newswire_rows(sentences: int):
@@ -53,18 +53,6 @@ def grouped_batches(lengths: Sequence[int], batch_size: int, seed: int, chunk: i
     chunks = [sorted(order[i : i + chunk], key=lengths.__getitem__) for i in range(0, len(order), chunk)]
     batches = [part[i : i + batch_size] for part in chunks for i in range(0, len(part), batch_size)]
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
-
-
-def keep_freed_memory() -> None:
-    """Ask the GNU C library to keep the memory that PyTorch frees, for the rest of the process.
-
-    It hands large freed blocks back to the system, which clears each page when it hands it out again (glibc manual,
-    "Malloc Tunable Parameters"). The package does not do this: it cannot be switched back.
-    """
-    if platform.libc_ver()[0] == "glibc":
-        trim_threshold, mmap_threshold = -1, -3  # from malloc.h
-        for option in (mmap_threshold, trim_threshold):
-            ctypes.CDLL(None).mallopt(option, 2**30)
 
 
 class Stepper:
@@ -108,12 +96,9 @@ class Epoch:
         fused: bool = False,
         trim: bool = False,
         byte_dropout: bool = False,
-        keep_memory: bool = False,
         summed: bool = False,
         compiled: bool = False,
     ):
-        if keep_memory:
-            keep_freed_memory()
         set_seed(0)
         model = make_model()
         self.fast = contextlib.ExitStack()  # never left: the process ends with the measurement
@@ -143,7 +128,7 @@ def cpu_dtype() -> torch.dtype | None:
     return torch.bfloat16 if cpu_is_faster_in_bf16() else None
 
 
-FLOAT32 = {"fused": True, "trim": True, "byte_dropout": True, "keep_memory": True, "summed": True}
+FLOAT32 = {"fused": True, "trim": True, "byte_dropout": True, "summed": True}
 
 
 def fast() -> dict:
@@ -169,7 +154,6 @@ def one_change_at_a_time(sentences: int = 240, rounds: int = 5) -> dict:
     changes = {
         "+ fused AdamW": "fused",
         "+ unused rows left out": "trim",
-        "+ freed memory kept": "keep_memory",
         "+ one random byte a number in dropout": "byte_dropout",
     }
     settings: dict[str, tuple[list, dict]] = {"recipe": (eight, {})}
@@ -183,7 +167,7 @@ def one_change_at_a_time(sentences: int = 240, rounds: int = 5) -> dict:
     settings |= {
         f"+ budget of {BUDGET} tokens": (budget, fast()),
         "grouped by length alone": (grouped, {}),
-        "freed memory kept alone": (eight, {"keep_memory": True}),
+        f"batches of {LARGER_BATCH} alone": (sentence_batches(len(rows), LARGER_BATCH, 0), {}),
         "bfloat16 alone": (eight, {"dtype": torch.bfloat16}),
     }
     variants = {name: Apart(_epoch, sentences, batches, **how) for name, (batches, how) in settings.items()}
