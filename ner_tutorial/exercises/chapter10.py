@@ -49,6 +49,19 @@ def times_as_fast(plain, fast):
             lambda plain, fast: sum(plain) / sum(fast),
             "This is the ratio of the sums, in which a slow round weighs most.",
         ),
+        Mistake(
+            lambda plain, fast: min(plain) / min(fast),
+            "This compares the best time of each way. The two may come from different rounds; take the ratio within each "
+            "round, and then the median.",
+        ),
+        Mistake(
+            lambda plain, fast: median(a - b for a, b in zip(plain, fast, strict=True)),
+            "This is a difference of times, in seconds, which another machine changes. Divide one time by the other.",
+        ),
+        Mistake(
+            lambda plain, fast: sorted(_ratios(plain, fast))[len(plain) // 2],
+            "The median of an even number of ratios is the mean of the two in the middle; statistics.median does that.",
+        ),
     ),
 )
 
@@ -70,23 +83,23 @@ PAIRED = Exercise(
     number="10.2",
     title="Is the second way better?",
     statement="""\
-Two ways of training were run with the same seeds. Write `paired(first, second)` for their lists of F1: it returns the
-mean of the differences *second minus first*, and the standard error of this mean, which is the standard deviation of
-the differences (with n - 1) divided by the square root of n.""",
-    start=stub("paired(first, second)"),
+Two ways of training were run with the same seeds. Write `paired_difference(first, second)` for their lists of F1: it
+returns a pair, the mean of the differences *second minus first* and the standard error of this mean. The standard error
+is the standard deviation of the differences (with n - 1) divided by the square root of n.""",
+    start=stub("paired_difference(first, second)"),
     solution="""\
 from statistics import mean, stdev
 
 
-def paired(first, second):
+def paired_difference(first, second):
     differences = [b - a for a, b in zip(first, second, strict=True)]
     return mean(differences), stdev(differences) / len(differences) ** 0.5""",
     hint="Make the list of differences first, seed by seed. statistics.stdev divides by n - 1.",
-    name="paired",
+    name="paired_difference",
     tolerance=1e-5,
     cases=(
-        case([0.70, 0.72, 0.74, 0.76], [0.71, 0.73, 0.75, 0.77], expected=(0.01, 0.0)),
         case([0.70, 0.80, 0.75], [0.73, 0.79, 0.79], expected=(0.02, 0.015275)),
+        case([0.70, 0.72, 0.74, 0.76], [0.71, 0.73, 0.75, 0.77], expected=(0.01, 0.0)),
         case([0.80, 0.82], [0.78, 0.82], expected=(-0.01, 0.01)),
     ),
     mistakes=(
@@ -113,6 +126,14 @@ def paired(first, second):
         Mistake(
             lambda first, second: (_mean(_differences(second, first)), _error(_differences(second, first))),
             "The sign is turned round. Second minus first is above 0 if the second way is better.",
+        ),
+        Mistake(
+            lambda first, second: (_error(_differences(first, second)), _mean(_differences(first, second))),
+            "The two values have changed places. The mean comes first, and then its standard error.",
+        ),
+        Mistake(
+            lambda first, second: _mean(_differences(first, second)),
+            "This is the mean of the differences alone. Return two values: the mean, and its standard error.",
         ),
     ),
 )
