@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -245,3 +246,56 @@ def test_the_claims_are_checked_on_a_record_without_a_part(part, results):
     """Where a compiler or a card is missing, the others' claims are still looked at."""
     without = {name: content for name, content in results.items() if name != part}
     assert {row.claim for row in targets.check(without)} <= {row.claim for row in targets.check(results)}
+
+
+def _as_it_is(record: dict) -> None:
+    pass
+
+
+def _without_some_parts(record: dict) -> None:
+    for name in ("steps", "runs", "prediction", "gpu", "compiling", "memory", "growth"):
+        record.pop(name, None)
+
+
+def _with_skipped_parts(record: dict) -> None:
+    for name in ("runs", "compiling", "memory"):
+        record[name] = {"skipped": "a reason in words"}
+
+
+def _with_every_row(record: dict) -> None:
+    rows = record["training"]["variants"]
+    names = [name for name in training.RECIPES if name not in rows] + ["loop, with warm-up"]
+    rows |= {name: dict(rows["recipe"]) for name in names}
+    record["steps"]["variants"]["batches of 24 alone"] = dict(record["steps"]["variants"]["recipe"])
+    record["prediction"]["variants"]["ONNX, int8 weights"] = {
+        **record["prediction"]["variants"]["ONNX, int8"],
+        "mb": 24.0,
+    }
+
+
+@pytest.mark.parametrize("change", [_as_it_is, _without_some_parts, _with_skipped_parts, _with_every_row])
+@pytest.mark.parametrize("page", ["10_going_faster", "appendix_engine"])
+def test_the_pages_read_any_record(page, change, results, tmp_path, monkeypatch, capsys):
+    """What was not measured costs a line on the page, and no cell."""
+    import matplotlib.pyplot as plt
+
+    record = json.loads(json.dumps(results))
+    change(record)
+    for folder in ("benchmarks", "book"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "benchmarks" / "results.json").write_text(json.dumps(record), encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "book")
+    monkeypatch.setattr(plt, "show", lambda: None)
+    notebook = json.loads((RESULTS.parent.parent / "book" / f"{page}.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    wanted = [cell for cell in cells if re.search(r"\b(measured|record|steps|part|pick|ratios|paired|ways)\b", cell)]
+    names: dict = {}
+    for cell in wanted:
+        exec(cell, names)
+    plt.close("all")
+    said = capsys.readouterr().out
+    assert ("a reason in words" in said) == (change is _with_skipped_parts)
+    if change is _without_some_parts:
+        assert "not in this record" in said
+    if change is _with_every_row:
+        assert "not in this record" not in said
