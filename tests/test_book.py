@@ -258,3 +258,17 @@ def test_the_status_page_shows_the_record_of_the_last_refresh():
     for name, row in record.items():
         if name != "status.ipynb":
             assert shown[name] == (str(row["seconds"]), str(row["peak_mb"])), name
+
+
+def test_the_list_of_errors_names_each_number_once_and_the_files_that_test_it():
+    rows = re.findall(r"^\| (\d+) \|.*\|(.+)\|$", markdown(BOOK / "appendix_errata.ipynb"), re.MULTILINE)
+    assert sorted(int(number) for number, _ in rows) == list(range(1, 21))
+    for number, place in rows:
+        test = f"test_erratum_{int(number):02}_"
+        assert f"`{test}*`" in place
+        named = set(re.findall(r"`(test_\w+\.py)`", place))
+        assert named == {
+            path.name
+            for path in (ROOT / "tests").glob("test_*.py")
+            if f"def {test}" in path.read_text(encoding="utf-8")
+        }, number
