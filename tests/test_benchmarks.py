@@ -264,8 +264,7 @@ def _with_skipped_parts(record: dict) -> None:
 
 def _with_every_row(record: dict) -> None:
     rows = record["training"]["variants"]
-    names = [name for name in training.RECIPES if name not in rows] + ["loop, with warm-up"]
-    rows |= {name: dict(rows["recipe"]) for name in names}
+    rows |= {name: dict(rows["loop"]) for name in training.LARGER}
     record["steps"]["variants"]["batches of 24 alone"] = dict(record["steps"]["variants"]["recipe"])
     record["prediction"]["variants"]["ONNX, int8 weights"] = {
         **record["prediction"]["variants"]["ONNX, int8"],
