@@ -1,6 +1,6 @@
 """Which rows go into a batch: by number of tokens, not by number of sentences.
 
-Taught in chapter 3 (what padding costs) and chapter 9 (what grouping does to F1).
+Taught in chapter 3 (what padding costs) and chapter 10 (what grouping does to F1).
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from ner_tutorial.words import WordRule
 TOKENS_PER_SENTENCE = 16
 """A token budget is ``batch_size`` times this. A newswire sentence has about 20 tokens, so such a batch holds a few
 sentences less than ``batch_size``: rows of one length have more in common than random ones, and smaller steps make up
-for it (chapter 9)."""
+for it (chapter 10)."""
 
 
 def training_rows(dataset, encoder: Encoder) -> list[dict[str, list[int]]]:

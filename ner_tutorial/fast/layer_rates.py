@@ -1,6 +1,6 @@
 """AdamW's parameter groups: which weights decay, and how fast each layer learns.
 
-Taught in chapter 6 (weight decay) and chapter 9 (layer-wise decay of the learning rate).
+Taught in chapter 6 (weight decay) and chapter 10 (layer-wise decay of the learning rate).
 """
 
 from torch import nn

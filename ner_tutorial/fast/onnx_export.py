@@ -1,6 +1,6 @@
 """Export a fine-tuned model to ONNX, and use the export like any other model.
 
-Used in chapter 9. torch writes the graph, ONNX Runtime quantises and runs it; needs the extra ``onnx``:
+Used in chapter 10. torch writes the graph, ONNX Runtime quantises and runs it; needs the extra ``onnx``:
 ``pip install "ner-tutorial[onnx]"``.
 """
 
