@@ -232,7 +232,7 @@ def test_links_between_pages_lead_somewhere():
 
 def test_the_versions_named_on_the_page_of_changes_are_those_of_constraints():
     rows = re.findall(
-        r"^\| ([\w-]+) \| (\d[\w.]+)", (BOOK / "appendix_changes.md").read_text(encoding="utf-8"), re.MULTILINE
+        r"^\| `([\w-]+)` \| (\d[\w.]+)", (BOOK / "appendix_changes.md").read_text(encoding="utf-8"), re.MULTILINE
     )
     pinned = dict(
         line.split("==") for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines() if "==" in line
