@@ -69,6 +69,8 @@ def main(names: list[str]) -> int:
         say(f"unknown part {', '.join(unknown)}; choose from {', '.join(PARTS)}")
         return 2
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() and names else {}
+    # What is no longer measured leaves the record.
+    results = {name: content for name, content in results.items() if name in PARTS or name == "machine"}
     here = machine()
     if set(names or BY_DEFAULT) - OWN_MACHINE:
         measured_on = results.get("machine", here)

@@ -154,7 +154,7 @@ def one_change_at_a_time(sentences: int = 240, rounds: int = 5) -> dict:
     changes = {
         "+ fused AdamW": "fused",
         "+ unused rows left out": "trim",
-        "+ one random byte a number in dropout": "byte_dropout",
+        "+ one random byte per number in dropout": "byte_dropout",
     }
     settings: dict[str, tuple[list, dict]] = {"recipe": (eight, {})}
     so_far: dict = {}

@@ -162,10 +162,13 @@ def test_figures_of_two_machines_are_not_mixed(monkeypatch, capsys, results):
 
 
 def test_f1_may_come_from_another_machine_than_the_times(monkeypatch, tmp_path, results):
-    """F1 belongs to no processor: its part is replaced, names its machine, and the times keep theirs."""
+    """F1 belongs to no processor: its part is replaced, names its machine, and the times keep theirs.
+
+    A part that this program no longer measures leaves the record.
+    """
     other = {**results["machine"], "processor": "another one"}
     record = tmp_path / "results.json"
-    record.write_bytes(RESULTS.read_bytes())
+    record.write_text(json.dumps({**results, "no longer measured": {"variants": {}}}), encoding="utf-8")
     monkeypatch.setattr("benchmarks.__main__.RESULTS", record)
     monkeypatch.setattr("benchmarks.__main__.machine", lambda: other)
     again = {**results["training"], "seeds": [6, 7, 8, 9, 10]}
@@ -174,7 +177,7 @@ def test_f1_may_come_from_another_machine_than_the_times(monkeypatch, tmp_path, 
     written = json.loads(record.read_text(encoding="utf-8"))
     assert written["training"] == {**again, "machine": other}
     assert {name: part for name, part in written.items() if name != "training"} == {
-        name: part for name, part in results.items() if name != "training"
+        name: part for name, part in results.items() if name in PARTS | {"machine": None} and name != "training"
     }
 
 
