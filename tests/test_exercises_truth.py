@@ -89,6 +89,38 @@ def test_steps_and_the_schedule():
     assert exercise("05.1").expected == 3 * len(BatchSampler(range(1000), 24, drop_last=False))
 
 
+def weight_after(order: list[str], targets, start: float = 1.0, rate: float = 0.25) -> float:
+    """The weight after one step per target, with the parts of a step in this order."""
+    weight = torch.nn.Parameter(torch.tensor(start, dtype=torch.float64))
+    optimizer = torch.optim.SGD([weight], lr=rate)
+    made = {}
+    parts = {
+        "logits": lambda target: made.update(logits=weight - target),
+        "loss": lambda target: made.update(loss=made["logits"] ** 2 / 2),
+        "backward": lambda target: made["loss"].backward(),
+        "optimiser": lambda target: optimizer.step(),
+        "zero": lambda target: optimizer.zero_grad(),
+    }
+    parts["optimizer"] = parts["optimiser"]
+    for target in targets:
+        for part in order:
+            parts.get(part, lambda target: None)(target)
+    return weight.item()
+
+
+def test_every_order_of_a_step_that_counts_as_right_trains_alike():
+    step = exercise("06.1")
+    orders = [step.expected, *step.also]
+    assert {weight_after(order, (3.0, -2.0, 5.0)) for order in orders} == {
+        weight_after(step.expected, (3.0, -2.0, 5.0))
+    }
+
+
+def test_a_loop_that_forgets_its_gradients():
+    for (weight, targets, rate), expected in inputs_and_outputs("06.3"):
+        assert weight_after(exercise("06.1").expected, targets, weight, rate) == pytest.approx(expected)
+
+
 def test_two_processes_share_a_hundred_sentences():
     batches = BatchSampler(range(100), 16, drop_last=False)
     shards = [BatchSamplerShard(batches, num_processes=2, process_index=i) for i in range(2)]

@@ -18,21 +18,16 @@ predicted  B-PER I-PER O B-LOC O O     B-LOC
     solution="""\
 # right: PER; false positives: LOC at word 3, LOC at word 6; misses: ORG, LOC 5 to 7
 answer = (1, 2, 2)""",
-    hint="Write the spans of both lines as triples. Right is what is in both sets.",
+    hint="Write the spans of both lines as triples. Right is what is in both sets. Right and misses together are the gold "
+    "entities, right and false positives together the predicted ones.",
     expected=(1, 2, 2),
     mistakes=(
-        Mistake(
-            (2, 1, 1), "One wrong answer was taken for right. Type, start and end must all agree: no partial credit."
-        ),
-        Mistake(
-            (3, 0, 0), "Each prediction touches a gold entity. That is not enough: type, start and end must agree."
-        ),
-        Mistake(
-            (1, 1, 1), "One error is missing. A wrong type and a wrong boundary each give a false positive and a miss."
-        ),
-        Mistake(
-            (1, 2, 0), "A gold entity that was predicted with another type or boundary was not found: it is a miss."
-        ),
+        Mistake((2, 1, 1), "One wrong answer was taken for right. Type, start and end must all agree."),
+        Mistake((3, 0, 0), "Each prediction touches a gold entity, but type, start and end must agree as well."),
+        Mistake((1, 1, 1), "A wrong type gives a false positive and a miss, and so does a wrong boundary."),
+        Mistake((1, 2, 0), "A gold entity that was predicted with another type or boundary is a miss, too."),
+        Mistake((1, 2, 1), "Gold has three entities. One is right, so two were missed."),
+        Mistake((1, 1, 2), "The prediction has three entities. One is right, so two are false positives."),
     ),
 )
 
@@ -54,18 +49,11 @@ answer = (1.0, 0.67)""",
     expected=(1.0, 2 / 3),
     tolerance=0.006,
     mistakes=(
-        Mistake(
-            (2 / 3, 1.0),
-            "The two have changed places: lenient accepts an I-LOC that opens an entity, and strict does not.",
-        ),
+        Mistake((2 / 3, 1.0), "The two have changed places. Lenient mode accepts an I-LOC that opens an entity."),
+        Mistake((2 / 3, 2 / 3), "In lenient mode an I-LOC may start an entity, so that mode finds the place as well."),
         Mistake((1.0, 0.0), "The place is lost in strict mode, and the person is not: B-PER is well formed."),
-        Mistake(
-            (1.0, 0.5),
-            "This is the strict recall. The precision is 1, because strict mode does not see the malformed entity.",
-        ),
-        Mistake(
-            (1.0, 1.0), "Strict mode reads no entity that starts with I-, so it does not find the place (error 10)."
-        ),
+        Mistake((1.0, 0.5), "This is the strict recall. Strict mode ignores the malformed entity: precision is 1."),
+        Mistake((1.0, 1.0), "Strict mode reads no entity that starts with I-, so it misses the place (error 10)."),
     ),
 )
 
@@ -87,14 +75,22 @@ def _jaccard(gold, predicted):
     return {"precision": share, "recall": share, "f1": share}
 
 
-PERSON, PLACE, FIRM = ("PER", 0, 2), ("LOC", 4, 5), ("ORG", 7, 8)
+def _by_type(gold, predicted):
+    kinds = [entity[0] for entity in gold]
+    right = sum(entity[0] in kinds for entity in predicted)
+    precision, recall = right / max(1, len(predicted)), right / max(1, len(gold))
+    f1 = 2 * precision * recall / (precision + recall) if right else 0.0
+    return {"precision": precision, "recall": recall, "f1": f1}
+
+
+PERSON, PLACE, FIRM, SHORT = ("PER", 0, 2), ("LOC", 4, 5), ("ORG", 7, 8), ("PER", 0, 1)
 
 SCORE = Exercise(
     number="04.3",
     title="Precision, recall and F1",
     statement="""\
-Write `score(gold, predicted)` for two sets of entities. Return a dictionary with the keys `precision`, `recall` and
-`f1`. Where a share has nothing to divide by, it is 0.""",
+Write `score(gold, predicted)` for two sets of entities, each a triple of type, start and end. Return a dictionary with
+the keys `precision`, `recall` and `f1`. Where a share has nothing to divide by, it is 0.""",
     start=stub("score(gold, predicted)"),
     solution="""\
 def score(gold, predicted):
@@ -110,6 +106,7 @@ def score(gold, predicted):
         case({PERSON}, {PERSON, PLACE}, expected={"precision": 0.5, "recall": 1.0, "f1": 2 / 3}),
         case({PERSON, PLACE, FIRM}, {PLACE}, expected={"precision": 1.0, "recall": 1 / 3, "f1": 0.5}),
         case({PERSON}, {FIRM}, expected={"precision": 0.0, "recall": 0.0, "f1": 0.0}),
+        case({PERSON, PLACE}, {SHORT, PLACE}, expected={"precision": 0.5, "recall": 0.5, "f1": 0.5}),
         case({PERSON}, set(), expected={"precision": 0.0, "recall": 0.0, "f1": 0.0}),
         case(set(), {FIRM}, expected={"precision": 0.0, "recall": 0.0, "f1": 0.0}),
     ),
@@ -126,6 +123,10 @@ def score(gold, predicted):
         Mistake(
             _jaccard,
             "All entities of both sets are the divisor. Precision divides by the predicted ones, recall by the gold ones.",
+        ),
+        Mistake(
+            _by_type,
+            "An entity with the right type and a wrong boundary was counted as right. The whole triple has to agree.",
         ),
     ),
 )
@@ -177,9 +178,7 @@ def score_labels_of(labels, word_ids):
     ),
     mistakes=(
         Mistake(
-            lambda labels, word_ids: [
-                IGNORED if word is None else label for label, word in zip(labels, word_ids, strict=True)
-            ],
+            lambda labels, word_ids: labels,
             "Every piece is still scored (error 9): a name of four pieces counts four times.",
         ),
         Mistake(
@@ -190,6 +189,10 @@ def score_labels_of(labels, word_ids):
             "A piece is dropped if it has the label of the piece before. Another word may have that too: compare word ids.",
         ),
         Mistake(_last_only, "The last piece of each word is kept. The first one answers for the word."),
+        Mistake(
+            lambda labels, word_ids: [label for label in _first_only(labels, word_ids) if label != IGNORED],
+            "The other positions are left out, so the list is shorter than the row. They need an entry too: -100.",
+        ),
     ),
 )
 
@@ -207,8 +210,8 @@ DECODE = Exercise(
     title="From scores to label names",
     statement="""\
 Write `decode(scores, gold, names)` for one sentence: `scores` has one list of numbers for each token, one number per
-label; `gold` has one label id for each token, -100 where nothing is scored. Return the name of the best label of each
-token that is scored.""",
+label; `gold` has one label id for each token, -100 where nothing is scored. Both are plain lists (`np.array(scores)`
+makes an array of them). Return the name of the best label of each token that is scored.""",
     start=stub("decode(scores, gold, names)"),
     solution="""\
 def decode(scores, gold, names):
@@ -247,6 +250,13 @@ def decode(scores, gold, names):
             lambda scores, gold, names: [names[label] for label in gold if label != IGNORED],
             "These are the gold labels. The prediction comes from the scores.",
         ),
+        Mistake(
+            lambda scores, gold, names: [
+                names[row.index(max(row))] if label != IGNORED else IGNORED
+                for row, label in zip(scores, gold, strict=True)
+            ],
+            "Tokens that are not scored are still in the list, as -100. seqeval reads names only: leave them out.",
+        ),
     ),
 )
 
@@ -270,24 +280,14 @@ answer = ["B-PER", "I-PER"]""",
     hint="The probability of a sequence is the product of two numbers. Write down the products of those that are allowed.",
     expected=["B-PER", "I-PER"],
     mistakes=(
-        Mistake(
-            ["O", "I-PER"],
-            "This is greedy: the best label of each word alone. IOB2 does not allow I-PER after O.",
-        ),
-        Mistake(
-            ["O", "O"],
-            "This is allowed, with probability 0.50 * 0.25. It keeps the best label of word 1, and another pair has a "
-            "higher product.",
-        ),
+        Mistake(["O", "I-PER"], "This is greedy: the best label of each word alone. IOB2 forbids I-PER after O."),
+        Mistake(["O", "O"], "This is allowed, with probability 0.50 * 0.25. Another pair has a higher product."),
         Mistake(
             ["O", "B-PER"],
             "This turns the I-PER that is not allowed into B-PER, whose probability is 0.10 only. Compare the products of "
             "all pairs that are allowed.",
         ),
-        Mistake(
-            ["B-LOC", "I-PER"],
-            "I-PER may come only after B-PER or I-PER, so B-LOC I-PER is not allowed.",
-        ),
+        Mistake(["B-LOC", "I-PER"], "I-PER may come only after B-PER or I-PER, so this pair is not allowed."),
     ),
 )
 

@@ -1,6 +1,8 @@
 """Exercises of chapter 5: steps, the first loss, the seed, the best epoch, and the order of predictions."""
 
 import random
+from functools import partial
+from itertools import count
 
 from ner_tutorial.exercises.engine import Case, Exercise, Mistake, case, stub
 
@@ -40,10 +42,13 @@ import math
 answer = math.log(2 * 5 + 1)  # 11 labels, each about equally probable""",
     hint="A head that knows nothing gives each label the same probability. How many labels are there?",
     expected=2.3979,
-    tolerance=0.006,
+    tolerance=0.01,
     mistakes=(
         Mistake(1.609, "This is ln 5. Each type has two labels, B- and I-, and O is one more."),
+        Mistake(1.792, "This is ln 6. Each type has two labels, B- and I-, and not one."),
         Mistake(2.303, "This is ln 10. The label O counts too."),
+        Mistake(1 / 11, "This is the probability of each label. The loss is its negative logarithm."),
+        Mistake(-2.398, "This is the logarithm of the probability. The loss is the negative of it, so it is above 0."),
         Mistake(3.459, "This is the logarithm to the base 2. PyTorch's loss uses the natural one."),
         Mistake(1.041, "This is the logarithm to the base 10. PyTorch's loss uses the natural one."),
         Mistake(2.197, "This is ln 9, for the four types of the book's corpus. Five types have more labels."),
@@ -51,15 +56,18 @@ answer = math.log(2 * 5 + 1)  # 11 labels, each about equally probable""",
 )
 
 
-def _dice():
+def _dice(width: int):
     """What the exercise on seeds is called with: a function that draws a head, and one that sets the seed."""
-    generator = random.Random(0)
-    return lambda: [round(generator.random(), 4) for _ in range(3)], generator.seed
+    generator, numbers = random.Random(0), count(1)
+    return lambda: {"draw": next(numbers), "weights": _weights(generator, width)}, generator.seed
 
 
-def _head(seed):
-    generator = random.Random(seed)
-    return [round(generator.random(), 4) for _ in range(3)]
+def _weights(generator, width: int) -> list[float]:
+    return [round(generator.random(), 2) for _ in range(width)]
+
+
+def _two_heads(seed: int, width: int):
+    return tuple({"draw": number, "weights": _weights(random.Random(seed), width)} for number in (1, 2))
 
 
 def _seed_once(make_head, set_seed):
@@ -73,6 +81,12 @@ def _seed_after(make_head, set_seed):
     return heads
 
 
+def _one_head_twice(make_head, set_seed):
+    set_seed(7)
+    head = make_head()
+    return head, head
+
+
 def _two_seeds(make_head, set_seed):
     set_seed(7)
     first = make_head()
@@ -84,8 +98,9 @@ SEED = Exercise(
     number="05.3",
     title="Find the fault: the same head twice",
     statement="""\
-`two_heads(make_head, set_seed)` should return two new heads that are equal, both drawn with seed 7. `make_head()`
-draws a random head, and `set_seed(n)` sets the seed. Something is in the wrong place, and something is missing.""",
+`two_heads(make_head, set_seed)` should draw two heads and return both. Their weights should be equal, because both are
+drawn with seed 7. `make_head()` draws a random head, and `set_seed(n)` sets the seed. Something is in the wrong place,
+and something is missing. (The heads of the checker are dictionaries with the number of the draw and the weights.)""",
     start="""\
 def two_heads(make_head, set_seed):
     first = make_head()
@@ -101,7 +116,7 @@ def two_heads(make_head, set_seed):
     return first, second""",
     hint="A seed acts on what is drawn after it, and only until the generator has moved on.",
     name="two_heads",
-    cases=(Case(_dice, (_head(7), _head(7))),),
+    cases=tuple(Case(partial(_dice, width), _two_heads(7, width)) for width in (2, 3)),
     mistakes=(
         Mistake(
             _seed_after,
@@ -112,6 +127,7 @@ def two_heads(make_head, set_seed):
             "The first head is right, and the second is another one: drawing the first has moved the generator on. Set "
             "the seed before each.",
         ),
+        Mistake(_one_head_twice, "One head was drawn and returned twice. Draw a second one, with the same seed."),
         Mistake(_two_seeds, "The second head was drawn with another seed. The same seed gives the same numbers."),
     ),
 )

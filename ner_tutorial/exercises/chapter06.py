@@ -24,8 +24,18 @@ Put the parts of one training step into their order, starting with `logits`:
 answer = ["logits", "loss", "backward", "clip", "optimiser", "schedule", "zero"]""",
     hint="The gradients exist after backward. Everything that uses them comes before they are forgotten.",
     expected=LOOP,
-    also=(_moved("zero", before="schedule"),),
+    # The old gradients may be forgotten at any time after the optimiser's step and before the next backward.
+    also=tuple(
+        [word if word != "optimiser" else spelling for word in order]
+        for order in (LOOP, *(_moved("zero", before=name) for name in ("schedule", "loss", "backward")))
+        for spelling in ("optimiser", "optimizer")
+    ),
     mistakes=(
+        Mistake(
+            _moved("zero", before="logits"),
+            "A loop may forget the gradients first, as you have it: what counts is that they are gone before backward. "
+            "This list has to start with logits, so where does zero go then?",
+        ),
         Mistake(
             _moved("clip", before="backward"),
             "Clipping comes before backward here. At that moment there are no gradients of this batch that it could cut.",
@@ -66,6 +76,7 @@ answer = (128, 100)""",
         Mistake(
             (100, 128), "The two have changed places. gather_for_metrics is the one that drops the repeated sentences."
         ),
+        Mistake((64, 50), "This is the share of one process. Both functions give all rows to every process."),
         Mistake((128, 128), "gather_for_metrics knows how many sentences are real, and drops the rest."),
         Mistake(
             (104, 100), "The last batches are filled up to 16 sentences too, so that all processes have the same shape."
@@ -74,10 +85,10 @@ answer = (128, 100)""",
 )
 
 
-def _fit(start, gradients, rate, zero="after"):
-    weight, stored = start, 0.0
-    for gradient in gradients:
-        stored += gradient
+def _fit(weight, targets, rate, zero="after"):
+    stored = 0.0
+    for target in targets:
+        stored += weight - target
         if zero == "before the step":
             stored = 0.0
         weight -= rate * stored
@@ -90,47 +101,48 @@ FORGET = Exercise(
     number="06.3",
     title="Find the fault: the loop that remembers",
     statement="""\
-This is a training loop for a model with one weight. `backward` *adds* each gradient to what is stored, as PyTorch
-does. The loss falls at first and then behaves oddly. Find the fault and repair it.""",
+This is a training loop for a model with one weight, which should come close to the targets. The loss of a batch is
+half the square of `weight - target`, so its gradient is `weight - target`. `backward` *adds* each gradient to what is
+stored, as PyTorch does. The loss falls at first and then behaves oddly. Find the fault and repair it.""",
     start="""\
-def fit(weight, gradients, rate):
+def fit(weight, targets, rate):
     stored = 0.0
-    for gradient in gradients:
-        stored += gradient  # backward
+    for target in targets:
+        stored += weight - target  # backward
         weight -= rate * stored  # the optimiser's step
     return weight""",
     solution="""\
-def fit(weight, gradients, rate):
+def fit(weight, targets, rate):
     stored = 0.0
-    for gradient in gradients:
-        stored += gradient  # backward
+    for target in targets:
+        stored += weight - target  # backward
         weight -= rate * stored  # the optimiser's step
         stored = 0.0  # zero_grad
     return weight""",
     hint="What is in stored when the second batch begins?",
     name="fit",
     cases=(
-        case(1.0, [2.0], 0.1, expected=0.8),
-        case(1.0, [1.0, 2.0], 0.1, expected=0.7),
-        case(0.0, [1.0, -1.0, 1.0], 0.5, expected=-0.5),
+        case(1.0, [3.0], 0.5, expected=2.0),
+        case(8.0, [0.0, 0.0, 0.0], 0.5, expected=1.0),
+        case(0.0, [4.0, 8.0], 0.25, expected=2.75),
         case(2.0, [], 0.1, expected=2.0),
     ),
     mistakes=(
         Mistake(
-            lambda weight, gradients, rate: _fit(weight, gradients, rate, zero="never"),
+            lambda weight, targets, rate: _fit(weight, targets, rate, zero="never"),
             "The gradient of the first batch is still there in the second, and both act again. zero_grad belongs at the "
             "end of every step.",
         ),
         Mistake(
-            lambda weight, gradients, rate: _fit(weight, gradients, rate, zero="before the step"),
+            lambda weight, targets, rate: _fit(weight, targets, rate, zero="before the step"),
             "The weight never moves, because the gradient is forgotten before the step uses it.",
         ),
         Mistake(
-            lambda weight, gradients, rate: weight - rate * gradients[-1] if gradients else weight,
-            "Only the last batch moves the weight. Every batch makes a step.",
+            lambda weight, targets, rate: weight - rate * sum(weight - target for target in targets),
+            "The gradients of all batches were collected for one step at the end. Every batch makes a step of its own.",
         ),
         Mistake(
-            lambda weight, gradients, rate: weight + rate * sum(gradients),
+            lambda weight, targets, rate: _fit(weight, targets, -rate),
             "The weight moves up the gradient. The loss falls in the opposite direction: subtract.",
         ),
     ),
@@ -196,7 +208,7 @@ def _is_whole(score, gold, allowed):
 
 
 def _first_whole(scores, gold, allowed):
-    return next((name for name, score in scores.items() if _is_whole(score, gold, allowed)), "neither")
+    return next((name for name, score in scores.items() if _is_whole(score, gold, allowed)), None)
 
 
 RECALL = Exercise(
