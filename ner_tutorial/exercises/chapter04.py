@@ -18,7 +18,7 @@ predicted  B-PER I-PER O B-LOC O O     B-LOC
     solution="""\
 # right: PER; false positives: LOC at word 3, LOC at word 6; misses: ORG, LOC 5 to 7
 answer = (1, 2, 2)""",
-    hint="Write the spans of both lines as triples. Right is what is in both sets. Right and misses together are the gold "
+    hint="Write the spans of both lines as triples. Right is what is in both sets.\nRight and misses together are the gold "
     "entities, right and false positives together the predicted ones.",
     expected=(1, 2, 2),
     mistakes=(
