@@ -185,15 +185,10 @@ ENTRIES = set(re.findall(r"^@\w+\{(\w+),", (BOOK / "references.bib").read_text(e
 CITED = {name: set(re.findall(r"references\.md#(\w+)", text)) for name, text in TEXTS.items()}
 
 
-# Until every page of the lesson cites its sources and introduces its terms; then this mark goes.
-every_page = pytest.mark.xfail(reason="some pages do not cite their sources yet", strict=False)
-
-
 def test_what_a_page_cites_is_in_the_bibliography():
     assert {name: keys - ENTRIES for name, keys in CITED.items() if keys - ENTRIES} == {}
 
 
-@every_page
 def test_what_is_in_the_bibliography_is_cited():
     assert ENTRIES - set().union(*CITED.values()) == set()
 
@@ -208,7 +203,6 @@ def test_the_glossary_is_in_order_and_has_each_term_once():
     assert found == sorted(set(found))
 
 
-@every_page
 def test_every_term_is_linked_from_a_page_of_the_lesson():
     """Text in code letters and titles is left out, as the extension leaves it; everyday words count in italics."""
     pattern = linked_words._pattern([term.lower() for term in terms()])
