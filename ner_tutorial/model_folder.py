@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 from ner_tutorial.labels import LabelScheme
+from ner_tutorial.model_size import check_layers, no_larger_than_its_file
 
 CONFIG, WEIGHTS, EXPORTED = "config.json", "model.safetensors", "model.onnx"
 PICKLED = "pytorch_model.bin"
@@ -27,7 +28,7 @@ def read_config(folder: Path) -> dict:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not a JSON object, or names no ``model_type``, or code of its own instead of one.
+        ValueError: it is not a JSON object, names no ``model_type``, or asks for more layers than any model has.
     """
     path = folder / CONFIG
     if not path.is_file():
@@ -38,6 +39,7 @@ def read_config(folder: Path) -> dict:
         raise ValueError(f"{path} is not readable as JSON ({error}); copy the model again") from None
     if not isinstance(content, dict) or not isinstance(content.get("model_type"), str):
         raise ValueError(f'{path} has no "model_type"; it is not the configuration of a Transformers model')
+    check_layers(path, content)
     return content
 
 
@@ -200,13 +202,10 @@ def load_classifier(folder: Path, head: str = "is there", **options):
     import torch
     from transformers import AutoModelForTokenClassification
 
-    model, report = AutoModelForTokenClassification.from_pretrained(
-        folder,
-        trust_remote_code=False,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,  # for the report; without it, there is an error without names
-        **options,
-    )
+    options["output_loading_info"] = True
+    options["ignore_mismatched_sizes"] = True  # for the report; without it, there is an error without names
+    with no_larger_than_its_file(folder / CONFIG, weight_files(folder)):
+        model, report = AutoModelForTokenClassification.from_pretrained(folder, trust_remote_code=False, **options)
     faults = _faults(model, report, head)
     if not faults:
         broken = [name for name, tensor in model.named_parameters() if not torch.isfinite(tensor).all()]

@@ -87,6 +87,12 @@ BROKEN = {
     "a configuration that is no JSON": ({"config_json": "{"}, ["config.json", "JSON"]),
     "a configuration without a kind": ({"config_json": "{}"}, ["config.json", "model_type"]),
     "an unknown kind of model": ({"config": setting(model_type="nonsense")}, ["nonsense"]),
+    "a thousand million layers": ({"config": setting(num_hidden_layers=10**9)}, ["config.json", "num_hidden_layers", "1,000,000,000"]),
+    "more layers than the file has room for": ({"config": setting(num_hidden_layers=9000)}, ["config.json", "weights", "bytes"]),
+    "a width of a thousand million": ({"config": setting(hidden_size=10**9)}, ["config.json", "weights", "bytes"]),
+    "a width that no tensor can have": ({"config": setting(hidden_size=10**12)}, ["config.json"]),
+    "a vocabulary of a thousand million": ({"config": setting(vocab_size=10**9)}, ["config.json"]),
+    "positions of a thousand million": ({"config": setting(max_position_embeddings=10**9)}, ["config.json", "weights", "bytes"]),
     "a width that is a word": ({"config": setting(hidden_size="wide")}, ["hidden_size"]),
 }  # fmt: skip
 
@@ -102,6 +108,14 @@ def test_erratum_20_weights_that_are_not_the_configurations_are_refused_by_name(
         load(folder)
     for part in (str(folder), *parts):
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize("load", [load_tokenizer, load_model])
+def test_a_configuration_that_lists_its_layers_is_refused_before_the_list_is_made(load, encoder, tmp_path):
+    """ModernBERT's has an entry for each layer: Transformers would make it when it reads the file."""
+    change = {"config": setting(model_type="modernbert", num_hidden_layers=10**9)}
+    with pytest.raises((ValueError, OSError), match=r"config\.json.*num_hidden_layers"):
+        load(altered_model(encoder, tmp_path / "modern", **change))
 
 
 def test_the_whole_folders_load(tagging, encoder, tmp_path):

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "ner_tutorial"
 # The floor of the lesson, in the order of the chapters. A module imports only what stands before it.
 TEACHING = [
     "labels", "tagging", "lines", "columns", "conll", "corpus_files", "tables", "parquet_rows", "corpus", "baselines",
-    "display", "plots", "diagrams", "model_folder", "characters", "words", "encoders", "alignment", "collation",
+    "display", "plots", "diagrams", "model_size", "model_folder", "characters", "words", "encoders", "alignment", "collation",
     "decoding", "metrics", "evaluation", "spans", "tagger", "text_check", "training", "errors", "annotation_formats",
     "annotation_files", "annotations", "importing", "lint", "exercises",
 ]  # fmt: skip
