@@ -79,13 +79,14 @@ class Windows:
         types = {} if self.token_type_ids is None else {"token_type_ids": self.token_type_ids[window]}
         return {"input_ids": self.input_ids[window], **types, "attention_mask": self.attention_mask[window]}
 
-    def first_pieces(self, window: int) -> list[int]:
-        """For each token the word that it answers for, as the first piece of a word that the window owns; else -1."""
-        ids, owned = self.word_ids[window], self.owned[window]
-        return [
-            word if own and (i == 0 or ids[i - 1] != word) else NO_WORD
-            for i, (word, own) in enumerate(zip(ids, owned, strict=True))
-        ]
+    def first_pieces(self) -> list[list[int]]:
+        """For each token the word that it answers for, as the first piece of a word that its window owns; else -1."""
+        rows = []
+        for ids, owned in zip(self.word_ids, self.owned, strict=True):
+            before = [None, *ids[:-1]]  # the word of the token before; the same word: this is a later piece
+            triples = zip(ids, owned, before, strict=True)
+            rows.append([word if own and word != last else NO_WORD for word, own, last in triples])
+        return rows  # (windows, tokens)
 
 
 class Encoder:
@@ -282,17 +283,14 @@ def tokenize_and_align_labels(
     windows = encoder.windows(sentences)
     labels = encoder.aligned(windows, tags)
     if first_piece_only:
-        labels = first_piece_labels(windows, labels)
+        labels = first_piece_labels(windows.first_pieces(), labels)
     types = {} if windows.token_type_ids is None else {"token_type_ids": windows.token_type_ids}
     return {"input_ids": windows.input_ids, **types, "attention_mask": windows.attention_mask, "labels": labels}
 
 
-def first_piece_labels(windows: Windows, labels: list[list[int]]) -> list[list[int]]:
-    """The same labels with -100 on all pieces but the first of each word."""
+def first_piece_labels(words: list[list[int]], labels: list[list[int]]) -> list[list[int]]:
+    """The same labels with -100 on all pieces but the first of each word: ``words`` is ``Windows.first_pieces()``."""
     return [
-        [
-            label if word != NO_WORD else IGNORED_LABEL
-            for label, word in zip(row, windows.first_pieces(number), strict=True)
-        ]
-        for number, row in enumerate(labels)
+        [label if word != NO_WORD else IGNORED_LABEL for word, label in zip(*row, strict=True)]
+        for row in zip(words, labels, strict=True)
     ]

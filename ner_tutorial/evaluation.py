@@ -82,13 +82,14 @@ def encode_split(dataset, encoder: Encoder) -> EvaluationSet:
 
 def sorted_rows(windows: Windows, pieces: list[list[int]], references, scheme: LabelScheme) -> EvaluationSet:
     """Windows as an ``EvaluationSet``, from the label of each of their tokens and the gold labels of each sentence."""
-    firsts = first_piece_labels(windows, pieces)
+    words = windows.first_pieces()
+    firsts = first_piece_labels(words, pieces)
     # Ascending, so that a batch holds rows of one length; Python's sort keeps equal rows in order.
     order = sorted(range(len(pieces)), key=lambda i: len(pieces[i]))
     return EvaluationSet(
         rows=[{**windows.inputs(i), "labels": firsts[i]} for i in order],
         piece_labels=[pieces[i] for i in order],
-        words=[windows.first_pieces(i) for i in order],
+        words=[words[i] for i in order],
         sentence=[windows.sentence[i] for i in order],
         references=references,
         scheme=scheme,
@@ -170,7 +171,7 @@ def predict_rows(
     """
     from transformers import DataCollatorForTokenClassification
 
-    fast.autocast_dtype(precision)  # refuses an unknown one
+    dtype = fast.autocast_dtype(precision)  # refuses an unknown one
     if not rows:
         return [], 0.0
     count = len(rows)
@@ -187,7 +188,7 @@ def predict_rows(
     predicted: list[np.ndarray] = []
     losses, counts = [], []  # a tensor of shape (rows of the step,) for each step
     # Around the whole loop: autocast keeps the converted weights until it ends.
-    with torch.inference_mode(), _number_format(plain, precision):
+    with torch.inference_mode(), _number_format(plain, dtype):
         for batch in loader:
             if accelerator is None:  # making one has effects on the whole program
                 batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
@@ -213,16 +214,15 @@ def predict_rows(
 
 
 @contextlib.contextmanager
-def _number_format(model, precision: str) -> Iterator[None]:
-    """Inside it, the model's products are computed in ``precision``, whatever Accelerate has prepared it for."""
+def _number_format(model, dtype: torch.dtype) -> Iterator[None]:
+    """Inside it, the model's products are computed in ``dtype``, whatever Accelerate has prepared it for."""
     prepared = model.__dict__.get("forward")
     original = model.__dict__.get("_original_forward")
     if original is not None:
         model.forward = original  # the one that Accelerate put in its place switches mixed precision on by itself
     device = next((parameter.device.type for parameter in model.parameters()), "cpu")
     try:
-        dtype = None if precision == "no" else fast.autocast_dtype(precision)
-        with torch.autocast(device, dtype=dtype, enabled=dtype is not None):
+        with torch.autocast(device, dtype=dtype, enabled=dtype != torch.float32):
             yield
     finally:
         if original is not None:

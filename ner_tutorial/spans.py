@@ -119,7 +119,7 @@ def spans_of_texts(
     if strategy == "simple":
         answers, places = pieces_as_words(windows, places, plain)
     else:
-        answers = [windows.first_pieces(window) for window in range(len(windows.sentence))]
+        answers = windows.first_pieces()
         logits = [
             combined(rows, firsts, ids, strategy)
             for rows, firsts, ids in zip(logits, answers, windows.word_ids, strict=True)

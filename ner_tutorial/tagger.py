@@ -5,7 +5,7 @@ Taught in chapter 7. ``load_tagger`` turns a model folder into something that re
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -85,8 +85,9 @@ class Tagger:
 
         Args:
             texts: any number of strings.
-            batch_size: windows of similar length that go through the model together; default, ``BATCH_SIZE``. Counted as in training: a batch
-                has ``TOKENS_PER_SENTENCE`` times as many tokens, in many short windows or a few long ones.
+            batch_size: windows of similar length that go through the model together; default, ``BATCH_SIZE``. Counted as
+                in training: a batch has ``TOKENS_PER_SENTENCE`` times as many tokens, in many short windows or a few long
+                ones.
 
         Raises:
             TypeError: ``texts`` is one string, or an item is not a string.
@@ -197,18 +198,17 @@ def _trained_model(folder: Path, precision: str | None):
     from ner_tutorial.encoders import quiet_loading, runs_in
     from ner_tutorial.model_folder import load_classifier
 
-    hardware = fast.detect_hardware(precision)
-    if precision is None:
-        hardware = replace(hardware, precision=fast.reading_precision(hardware.device))
+    device = fast.detect_hardware(precision).device
+    chosen = precision or fast.reading_precision(device)
     try:
         with quiet_loading():
-            model = load_classifier(folder, dtype=fast.autocast_dtype(hardware.precision)).to(hardware.device).eval()
-            if not runs_in(model, hardware.precision):
+            model = load_classifier(folder, dtype=fast.autocast_dtype(chosen)).to(device).eval()
+            if not runs_in(model, chosen):
                 if precision is not None:
                     raise ValueError(
                         f"{folder}: a {model.config.model_type} model cannot compute in {precision}; choose no, which is float32"
                     )
-                model = load_classifier(folder, dtype=torch.float32).to(hardware.device)
+                model = load_classifier(folder, dtype=torch.float32).to(device)
     except torch.cuda.OutOfMemoryError:
         raise
     except (RuntimeError, TypeError, AttributeError) as error:  # from a configuration that makes no sense

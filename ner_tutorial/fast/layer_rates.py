@@ -6,12 +6,6 @@ Taught in chapter 6 (weight decay) and chapter 10 (layer-wise decay of the learn
 from torch import nn
 
 
-def check_layer_decay(layer_decay: float) -> None:
-    """Raise ``ValueError`` unless ``layer_decay`` is above 0 and at most 1."""
-    if not 0 < layer_decay <= 1:
-        raise ValueError(f"layer_decay must be above 0 and at most 1, got {layer_decay}")
-
-
 def layer_depths(model) -> dict[str, int]:
     """How far each parameter lies from the input: 0 for embeddings, 1 for the first layer, and so on up to the head.
 
@@ -58,7 +52,8 @@ def parameter_groups(
     Raises:
         ValueError: ``layer_decay`` is not above 0 and at most 1, or the layers of the model cannot be told apart.
     """
-    check_layer_decay(layer_decay)
+    if not 0 < layer_decay <= 1:
+        raise ValueError(f"layer_decay must be above 0 and at most 1, got {layer_decay}")
     learning = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     depths = layer_depths(model) if layer_decay < 1 else dict.fromkeys(learning, 0)
     top = max(depths.values())

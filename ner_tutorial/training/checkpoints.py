@@ -46,11 +46,6 @@ FULL = re.compile("No space left|Disk quota|os error 28|file write failed|unexpe
 log = logging.getLogger("ner_tutorial")
 
 
-def checkpoint_folder(folder: Path, loop: str, epoch: int, steps: int) -> Path:
-    """Where the checkpoint after ``epoch`` (from 1) is: Trainer counts steps, ``steps`` in an epoch; our loop epochs."""
-    return folder / CHECKPOINTS / (f"checkpoint-{epoch * steps}" if loop == "trainer" else f"epoch-{epoch}")
-
-
 def mark_whole(checkpoint: Path, history: History) -> None:
     """Write ``complete.json`` into a checkpoint that is written to its end."""
     files = {}

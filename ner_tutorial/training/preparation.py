@@ -3,10 +3,9 @@
 Taught in chapter 5, which takes the same steps one by one: settings, corpus, tokenizer, model, rows, batches.
 """
 
-import contextlib
 import itertools
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,15 +22,9 @@ from ner_tutorial.labels import IGNORED_LABEL, LabelScheme
 from ner_tutorial.metrics import score_labels
 from ner_tutorial.model_folder import check_finished
 from ner_tutorial.profiles import Profile
-from ner_tutorial.training.checkpoints import checkpoint_folder
+from ner_tutorial.training.checkpoints import CHECKPOINTS
 from ner_tutorial.training.results import METRICS_FILE, TrainingResult, load_result
-from ner_tutorial.training.run_folder import (
-    check_folder,
-    claim_folder,
-    corpus_fingerprint,
-    hold_folder,
-    recorded_settings,
-)
+from ner_tutorial.training.run_folder import check_folder, corpus_fingerprint, recorded_settings
 from ner_tutorial.training.settings import TrainingSettings, resolve
 
 log = logging.getLogger("ner_tutorial")
@@ -147,8 +140,10 @@ class Run:
         return counted / len(self.batches)
 
     def checkpoint(self, epoch: int) -> Path:
-        """The folder of the checkpoint after ``epoch``, counted from 1."""
-        return checkpoint_folder(self.folder, self.settings.loop, epoch, self.steps_per_epoch)
+        """The folder of the checkpoint after ``epoch``, counted from 1. Trainer names it by steps, our loop by epochs."""
+        trainers = self.settings.loop == "trainer"
+        name = f"checkpoint-{epoch * self.steps_per_epoch}" if trainers else f"epoch-{epoch}"
+        return self.folder / CHECKPOINTS / name
 
 
 def prepare(plan: Plan) -> Run:
@@ -191,7 +186,6 @@ def prepare(plan: Plan) -> Run:
         by_tokens=settings.batching == "tokens",
         processes=settings.processes,
     )
-    # Small batches do not always gain from fewer digits, and only the batches themselves can tell.
     # Where a step is small for its device, fewer digits cost more than they save, and only the steps themselves can tell:
     # on a card that is so for any batch that leaves it waiting for the next launch.
     if not plan.precision_was_given and (settings.batching == "sentences" or hardware.device == "cuda"):
@@ -228,20 +222,6 @@ def timed_precision(model, rows, batches: EpochBatches, tokenizer, hardware: fas
             f"{hardware.precision} takes {1 / ratio:.2f} times as long as float32."
         )
     return precision
-
-
-@contextlib.contextmanager
-def ready_run(plan: Plan) -> Iterator[Run]:
-    """The run of a plan, in a folder that no other process trains in; the folder is claimed when all is ready."""
-    from accelerate import PartialState
-
-    state = PartialState()
-    with hold_folder(plan.folder) if state.is_main_process else contextlib.nullcontext():
-        run = prepare(plan)
-        if state.is_main_process:
-            claim_folder(plan.folder, run.settings)
-        state.wait_for_everyone()
-        yield run
 
 
 def collator(tokenizer):

@@ -3,6 +3,7 @@
 Taught in chapter 5 (the best epoch) and chapter 6 (erratum 14: the last epoch is not always the best).
 """
 
+import contextlib
 import logging
 import os
 import shutil
@@ -23,7 +24,7 @@ from ner_tutorial.training.checkpoints import (
     one_line_if_disk_is_full,
     record_scores,
 )
-from ner_tutorial.training.preparation import Plan, Run, finished_result, ready_run
+from ner_tutorial.training.preparation import Plan, Run, finished_result, prepare
 from ner_tutorial.training.results import (
     EpochMetrics,
     History,
@@ -35,6 +36,7 @@ from ner_tutorial.training.results import (
     require_finite,
     save_result,
 )
+from ner_tutorial.training.run_folder import claim_folder, hold_folder
 
 log = logging.getLogger("ner_tutorial")
 
@@ -45,9 +47,16 @@ def carry_out(plan: Plan, train: Callable) -> TrainingResult:
     Args:
         train: a loop, from a ``Run`` to its (history, accelerator).
     """
+    from accelerate import PartialState
+
     if result := finished_result(plan):
         return result
-    with ready_run(plan) as run:
+    state = PartialState()
+    with hold_folder(plan.folder) if state.is_main_process else contextlib.nullcontext():
+        run = prepare(plan)
+        if state.is_main_process:
+            claim_folder(plan.folder, run.settings)  # not before all is ready: what fails until here leaves nothing
+        state.wait_for_everyone()
         speed = {"trim": run.settings.trim, "byte_dropout": run.settings.byte_dropout}
         with one_line_if_memory_is_full(run.settings.batch_size, run.folder):
             with fast.speed_up(run.model, run.rows, run.hardware, **speed):
@@ -95,6 +104,8 @@ def _evaluate(run: Run, split: EvaluationSet, model, accelerator) -> Evaluation:
 
 def finish(run: Run, history: History, accelerator) -> TrainingResult:
     """Load the best epoch, score it on both splits, save it, and write ``metrics.json`` last."""
+    from safetensors.torch import load_model
+
     settings, best = run.settings, _best_whole(run, history)
     if run.validation.references:
         remark_on_choice(history.epochs, run.entities, run.steps)
@@ -103,7 +114,7 @@ def finish(run: Run, history: History, accelerator) -> TrainingResult:
     remark_on_skipped_steps(history.skipped, run.steps)
     # The same object as run.model: what Accelerate put around its forward method is taken off.
     model = accelerator.unwrap_model(run.model, keep_fp32_wrapper=False)
-    load_weights(model, run.checkpoint(best.epoch))
+    load_model(model, run.checkpoint(best.epoch) / WEIGHTS, device=str(model.device))
     validation, test = (_evaluate(run, split, model, accelerator) for split in (run.validation, run.test))
     check_text_agrees(model, run.validation_split, run.encoder, accelerator=accelerator)  # warns if text scores lower
     result = TrainingResult(
@@ -135,13 +146,6 @@ def _best_whole(run: Run, history: History) -> EpochMetrics:
             "The model of epoch %d in %s is damaged (%s), so the next best is kept.", row.epoch, checkpoint, reason
         )
     raise ValueError(f"no checkpoint in {run.folder} holds a whole model; train again in another folder")
-
-
-def load_weights(model, checkpoint: Path) -> None:
-    """Load the weights of a checkpoint into a model of the same shape."""
-    from safetensors.torch import load_model
-
-    load_model(model, checkpoint / WEIGHTS, device=str(model.device))
 
 
 def save_model(model, tokenizer, folder: Path) -> None:
