@@ -45,12 +45,12 @@ def align_labels_with_tokens(
     previous: int | None = None
     for word_id in word_ids:
         if word_id is None:
-            aligned.append(IGNORED_LABEL)
+            aligned.append(IGNORED_LABEL)  # [CLS] and [SEP] are no words: the loss leaves them out
         elif word_id >= len(labels):
             raise ValueError(f"word id {word_id} has no label: {len(labels)} labels for at least {word_id + 1} words")
         else:
             label = labels[word_id]
-            aligned.append(label if word_id != previous else scheme.continuation[label])
+            aligned.append(label if word_id != previous else scheme.continuation[label])  # one B- per entity
         previous = word_id
     return aligned
 
@@ -110,7 +110,7 @@ class Encoder:
         self.tokenizer, self.scheme = tokenizer, scheme
         limit = usable_length(tokenizer, default=max_length or 512)
         self.max_length = limit if max_length is None else min(max_length, limit)
-        quarter = self.max_length // 4
+        quarter = self.max_length // 4  # in one window, each word has about an eighth of a row on either side
         if stride is not None and max_length is not None and self.max_length < max_length:
             stride = min(stride, quarter)  # it was meant for longer rows than the tokenizer allows
         self.stride = quarter if stride is None else stride
@@ -136,17 +136,17 @@ class Encoder:
             return Windows([], [], None, [], [], [], [] if offsets else None)
         encoded = self.tokenizer(
             [list(words) for words in sentences],
-            is_split_into_words=True,
+            is_split_into_words=True,  # the words are given, and word_ids counts them
             truncation=True,
             max_length=self.max_length,
             stride=self.stride,
-            return_overflowing_tokens=True,
+            return_overflowing_tokens=True,  # what does not fit becomes further rows, and is not thrown away
             return_offsets_mapping=offsets,
         )
         # Without special tokens, a sentence of which the tokenizer leaves nothing is an empty window: nothing to read.
         kept = [i for i, ids in enumerate(encoded["input_ids"]) if len(ids)]
-        sources = [int(encoded["overflow_to_sample_mapping"][i]) for i in kept]
-        word_ids = [encoded.word_ids(i) for i in kept]
+        sources = [int(encoded["overflow_to_sample_mapping"][i]) for i in kept]  # (windows,), never falling
+        word_ids = [encoded.word_ids(i) for i in kept]  # (windows, tokens)
         columns = {
             name: [list(encoded[name][i]) for i in kept] for name in encoded if name != "overflow_to_sample_mapping"
         }
@@ -177,7 +177,7 @@ class Encoder:
         """
         rows = []
         for source, word_ids, owned in zip(windows.sentence, windows.word_ids, windows.owned, strict=True):
-            labels = align_labels_with_tokens(tags[source], word_ids, self.scheme)
+            labels = align_labels_with_tokens(tags[source], word_ids, self.scheme)  # (tokens,)
             rows.append([label if own else IGNORED_LABEL for label, own in zip(labels, owned, strict=True)])
         return rows
 
@@ -191,7 +191,7 @@ class Encoder:
         _same_lengths(sentences, tags, "sentence", range(len(sentences)))
         table = ids_by_name(named_labels(dataset), self.scheme)
         if table is not None:
-            tags = [[table[tag] for tag in row] for row in tags]
+            tags = [[table[tag] for tag in row] for row in tags]  # from the split's numbering to the model's
         return sentences, tags
 
 
@@ -211,15 +211,15 @@ def _owned(word_ids: list[list[int | None]], sources: list[int], step: int) -> l
     """
     # (sentence, word) -> (score, window), for sentences with more than one window. A window that holds the word's first
     # piece comes first, then one that holds more of its pieces, then one with more room to the nearer edge.
-    several = {a for a, b in itertools.pairwise(sources) if a == b}
+    several = {a for a, b in itertools.pairwise(sources) if a == b}  # windows of a sentence follow each other
     best: dict[tuple[int, int], tuple[tuple[bool, int, int], int]] = {}
-    starts: dict[tuple[int, int], int] = {}
-    number = 0
+    starts: dict[tuple[int, int], int] = {}  # (sentence, word) -> where its first piece is
+    number = 0  # of the window in its sentence
     for window, source in enumerate(sources):
         if source not in several:
             continue
         ids = word_ids[window]
-        at: dict[int, list[int]] = {}
+        at: dict[int, list[int]] = {}  # word -> places of its pieces in this window
         for position, word in enumerate(ids):
             if word is not None:
                 at.setdefault(word, []).append(position)
@@ -233,7 +233,7 @@ def _owned(word_ids: list[list[int | None]], sources: list[int], step: int) -> l
             right = last if is_last else last - positions[-1]
             start = number * step + positions[0]  # where the word starts in the sentence, up to a constant
             has_first_piece = start == starts.setdefault((source, word), start)
-            score = (has_first_piece, len(positions), min(left, right))
+            score = (has_first_piece, len(positions), min(left, right))  # compared from the left
             if (source, word) not in best or score > best[source, word][0]:
                 best[source, word] = (score, window)
     return [

@@ -52,11 +52,11 @@ def token_budget_batches(lengths: Sequence[int], budget: int, seed: int, chunk: 
         chunk: how many rows are sorted together. Larger means less padding and less chance in what meets in a batch.
     """
     random = np.random.default_rng(seed)
-    order = random.permutation(len(lengths)).tolist()
+    order = random.permutation(len(lengths)).tolist()  # other neighbours in every epoch
     batches: list[list[int]] = []
     for start in range(0, len(order), chunk):
         batches += sorted_batches(order[start : start + chunk], lengths, budget)
-    return [batches[i] for i in random.permutation(len(batches))]
+    return [batches[i] for i in random.permutation(len(batches))]  # else each chunk would go from short rows to long
 
 
 def sorted_batches(rows: Sequence[int], lengths: Sequence[int], budget: int) -> list[list[int]]:
@@ -80,7 +80,7 @@ def _split_until(batches: list[list[int]], count: int) -> list[list[int]]:
     """Halve the largest batches until there are ``count``."""
     batches = list(batches)
     while len(batches) < count:
-        largest = max(range(len(batches)), key=lambda i: len(batches[i]))
+        largest = max(range(len(batches)), key=lambda i: len(batches[i]))  # its halves differ least from the others
         batch = batches[largest]
         if len(batch) < 2:
             raise ValueError(
@@ -118,11 +118,12 @@ class EpochBatches(Sampler[list[int]]):
         self.drop_last = False
         self.epoch = 0
         plans = [self._plan(epoch) for epoch in range(epochs)]
-        most = max(map(len, plans), default=0)
-        self.count = -(-most // processes) * processes
+        most = max(map(len, plans), default=0)  # filled by tokens, epochs may differ by some
+        self.count = -(-most // processes) * processes  # rounded up: every process takes as many steps
         self.rows_per_batch = len(self.lengths) / self.count if self.count else 0.0
 
     def _plan(self, epoch: int) -> list[list[int]]:
+        # One number from both; their sum would be the same for seed 1, epoch 2 and for seed 2, epoch 1.
         seed = int(np.random.SeedSequence((self.seed, epoch)).generate_state(1)[0])
         if self.by_tokens:
             return token_budget_batches(self.lengths, self._rows * TOKENS_PER_SENTENCE, seed)
@@ -140,8 +141,8 @@ class EpochBatches(Sampler[list[int]]):
 
 def padding_share(lengths: Sequence[int], batches: Sequence[Sequence[int]]) -> float:
     """The share of tokens in the padded batches that are padding, between 0 and 1."""
-    real = sum(lengths[i] for batch in batches for i in batch)
-    padded = sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
+    real = sum(lengths[i] for batch in batches for i in batch)  # tokens
+    padded = sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)  # rows times the longest of them
     return 1 - real / padded if padded else 0.0
 
 
@@ -160,5 +161,7 @@ def token_loss(logits: torch.Tensor, labels: torch.Tensor, divisor: float | None
         A tensor of shape (), in nats.
     """
     reduction = "mean" if divisor is None else "sum"
+    # (batch * tokens, labels) and (batch * tokens,); cross_entropy leaves -100 out by itself. It gets float32, because sums of
+    # bfloat16 numbers would be too coarse.
     loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), reduction=reduction)
     return loss if divisor is None else loss / divisor

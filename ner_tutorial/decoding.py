@@ -54,7 +54,8 @@ def decode(log_probabilities: np.ndarray, scheme: LabelScheme, decoding: str = "
     """
     ids = log_probabilities.argmax(1) if len(log_probabilities) else np.zeros(0, int)  # (words,)
     forbidden = forbidden_steps(scheme)
-    # The best sequence of all is the best valid one if it is valid, as it is for most sentences.
+    # The best sequence of all is the best valid one if it is valid, as it is for most sentences. Row -1 of the table is
+    # the start of a sentence, which comes before the first word.
     if check_decoding(decoding) == "greedy" or not forbidden[np.concatenate(([-1], ids[:-1])), ids].any():
         return ids
     steps = np.where(forbidden, -np.inf, 0.0)  # (labels + 1, labels)
@@ -65,7 +66,7 @@ def decode(log_probabilities: np.ndarray, scheme: LabelScheme, decoding: str = "
         origins[word] = sums.argmax(0)
         best = sums.max(0) + log_probabilities[word]
     ids = np.empty(len(origins), int)
-    ids[-1] = best.argmax()
+    ids[-1] = best.argmax()  # the last label of the best sequence; from it back, label by label
     for word in range(len(ids) - 1, 0, -1):
         ids[word - 1] = origins[word, ids[word]]
     return ids
@@ -88,16 +89,16 @@ def scores_of_words(
         scheme: the labels, in the order of the logits. A word that no token answers for is ``O`` for certain.
     """
     outside = np.full(scheme.num_labels, -np.inf)
-    outside[scheme.outside_id] = 0.0
-    scores = [np.tile(outside, (length, 1)) for length in lengths]
+    outside[scheme.outside_id] = 0.0  # probability 1
+    scores = [np.tile(outside, (length, 1)) for length in lengths]  # (words, labels) each
     for logits, ids, number in zip(predicted, words, sentence, strict=True):
         ids = np.asarray(ids, int)
-        answers = np.flatnonzero(ids >= 0)
+        answers = np.flatnonzero(ids >= 0)  # the tokens that answer for a word
         scores[number][ids[answers]] = np.asarray(logits)[answers]
     return scores
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities of the same shape, (..., labels); each row sums to 1."""
-    odds = np.exp(logits - logits.max(-1, keepdims=True))
+    odds = np.exp(logits - logits.max(-1, keepdims=True))  # the largest exponent is 0, so nothing overflows
     return odds / odds.sum(-1, keepdims=True)

@@ -36,13 +36,13 @@ def match_entities(gold: Sequence[Span], predicted: Sequence[Span]) -> list[tupl
             for p in predicted
             if min(g[2], p[2]) > max(g[1], p[1])
         ),
-        key=lambda pair: (*pair[:3], pair[3][1], pair[4][1]),
+        key=lambda pair: (*pair[:3], pair[3][1], pair[4][1]),  # same words, then most shared words, then same type
     )
     taken_gold: set[Span] = set()
     taken_predicted: set[Span] = set()
     rows: list[tuple[str, Span | None, Span | None]] = []
     for other_words, _, other_type, g, p in overlaps:
-        if g not in taken_gold and p not in taken_predicted:
+        if g not in taken_gold and p not in taken_predicted:  # greedily: the best pairs come first
             taken_gold.add(g)
             taken_predicted.add(p)
             kind = {(0, 0): "right", (0, 1): "wrong type", (1, 0): "wrong boundary", (1, 1): "both wrong"}
@@ -77,7 +77,7 @@ class Memory:
         self.words: set[str] = set()
         for words, tags in zip(sentences, labels, strict=True):
             for kind, start, end in entity_spans(tags):
-                self.types[tuple(words[start:end])].add(kind)
+                self.types[tuple(words[start:end])].add(kind)  # a surface form may be of several types
                 self.words.update(words[start:end])
 
     def seen(self, words: Sequence[str], kind: str) -> str:
@@ -125,7 +125,7 @@ def error_table(
             _, start, end = g or p
             score = None
             if p and probabilities is not None:
-                score = float(np.mean(probabilities[number][p[1] : p[2]]))
+                score = float(np.mean(probabilities[number][p[1] : p[2]]))  # as load_tagger scores an entity
             rows.append(
                 {
                     "sentence": number,
@@ -173,7 +173,7 @@ def scores_by(table: pd.DataFrame, column: str) -> pd.DataFrame:
         rows[value] = {"entities": gold, "right": right, "recall": right / gold if gold else np.nan}
         if not of_gold_only:
             rows[value]["precision"] = right / predicted if predicted else np.nan
-            rows[value]["f1"] = 2 * right / (gold + predicted) if gold + predicted else np.nan
+            rows[value]["f1"] = 2 * right / (gold + predicted) if gold + predicted else np.nan  # 2PR / (P + R)
     columns = ["entities", "right", "recall"] + ([] if of_gold_only else ["precision", "f1"])
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     return frame.sort_values("entities", ascending=False, kind="stable")
@@ -226,6 +226,7 @@ def _counts(references, predictions, groups: Sequence | None) -> np.ndarray:
     totals: dict = defaultdict(lambda: np.zeros(3))
     for number, (gold, guess) in enumerate(zip(references, predictions, strict=True)):
         a, b = Counter(entity_spans(gold)), Counter(entity_spans(guess))
+        # & keeps what both have: entities with the same type and the same words.
         totals[number if groups is None else groups[number]] += ((a & b).total(), a.total(), b.total())
     return np.array(list(totals.values()))
 
@@ -250,7 +251,7 @@ def bootstrap_f1(
     counts = _counts(references, predictions, groups)  # (groups, 3)
     draws = np.random.default_rng(seed).integers(len(counts), size=(samples, len(counts)))
     values = _f1(counts[draws].sum(axis=1))  # (samples,)
-    edge = (1 - level) / 2
+    edge = (1 - level) / 2  # cut off at either end
     low, high = np.quantile(values, [edge, 1 - edge])
     return float(low), float(high)
 
@@ -293,8 +294,8 @@ def suspected_labels(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarra
     thresholds = np.array(
         [probabilities[labels == k, k].mean() if (labels == k).any() else np.inf for k in range(probabilities.shape[1])]
     )  # (labels,): how sure the model is of a label where it is given
-    sure = np.where(probabilities >= thresholds, probabilities, 0)
-    best = sure.argmax(1)
-    given = probabilities[np.arange(len(labels)), labels]
+    sure = np.where(probabilities >= thresholds, probabilities, 0)  # (words, labels)
+    best = sure.argmax(1)  # (words,)
+    given = probabilities[np.arange(len(labels)), labels]  # (words,): of the label as annotated
     suspicious = np.flatnonzero((sure.max(1) > 0) & (best != labels) & (sure.max(1) > given))
     return suspicious[np.argsort(given[suspicious], kind="stable")]

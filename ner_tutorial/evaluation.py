@@ -48,13 +48,13 @@ class EvaluationSet:
             decoding: how logits become labels, ``viterbi`` (the best sequence that IOB2 allows) or ``greedy``.
         """
         if len(predicted) and np.ndim(predicted[0]) == 1:  # ids: nothing is left to decode
-            table, decoding = np.eye(self.scheme.num_labels), "greedy"
+            table, decoding = np.eye(self.scheme.num_labels), "greedy"  # row i is highest at label i
             predicted = [table[ids[: len(words)]] for ids, words in zip(predicted, self.words, strict=True)]
         return self.decode_words(self.scores_of_words(predicted), decoding)
 
     def scores_of_words(self, logits: Sequence[np.ndarray]) -> list[np.ndarray]:
         """For each sentence, in the order of the split, the scores of its words, of shape (words, labels)."""
-        lengths = [len(gold) for gold in self.references]
+        lengths = [len(gold) for gold in self.references]  # in words
         return scores_of_words(logits, self.words, self.sentence, lengths, self.scheme)
 
     def decode_words(self, scores: Sequence[np.ndarray], decoding: str = "viterbi") -> list[list[str]]:
@@ -75,14 +75,14 @@ def encode_split(dataset, encoder: Encoder) -> EvaluationSet:
     """
     sentences, tags = encoder.split(dataset)
     windows = encoder.windows(sentences)
-    pieces = encoder.aligned(windows, tags)
+    pieces = encoder.aligned(windows, tags)  # (windows, tokens)
     references = [[encoder.scheme.names[tag] for tag in row] for row in tags]
     return sorted_rows(windows, pieces, references, encoder.scheme)
 
 
 def sorted_rows(windows: Windows, pieces: list[list[int]], references, scheme: LabelScheme) -> EvaluationSet:
     """Windows as an ``EvaluationSet``, from the label of each of their tokens and the gold labels of each sentence."""
-    words = windows.first_pieces()
+    words = windows.first_pieces()  # (windows, tokens), -1 where a token answers for no word
     firsts = first_piece_labels(words, pieces)
     # Ascending, so that a batch holds rows of one length; Python's sort keeps equal rows in order.
     order = sorted(range(len(pieces)), key=lambda i: len(pieces[i]))
@@ -184,7 +184,7 @@ def predict_rows(
     if accelerator is not None:
         loader, plain = accelerator.prepare_data_loader(loader), accelerator.unwrap_model(model)
     was_training = model.training
-    model.eval()
+    model.eval()  # no dropout
     predicted: list[np.ndarray] = []
     losses, counts = [], []  # a tensor of shape (rows of the step,) for each step
     # Around the whole loop: autocast keeps the converted weights until it ends.
@@ -194,8 +194,10 @@ def predict_rows(
                 batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
             labels = batch.pop("labels")
             logits = plain(**batch).logits.float()  # (batch, tokens, labels)
+            # Of shape (batch, tokens); cross_entropy wants the labels second. Sum and count are kept for each row, because
+            # batches have different numbers of words.
             loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none")
-            result = logits, loss.sum(1), (labels != IGNORED_LABEL).sum(1)
+            result = logits, loss.sum(1), (labels != IGNORED_LABEL).sum(1)  # the last two are (batch,)
             if accelerator is not None:
                 # Processes hold batches of different width, and gather needs one: pad before it.
                 result = accelerator.pad_across_processes(logits, dim=1), *result[1:]
@@ -208,6 +210,7 @@ def predict_rows(
     model.train(was_training)
     if len(predicted) != len(filled):
         raise RuntimeError(f"{len(predicted)} rows came back for {len(filled)}: some were gathered more than once")
+    # Without the padding: (tokens, labels) each.
     predicted = [logits[: len(row["input_ids"])] for logits, row in zip(predicted[:count], rows, strict=True)]
     total = torch.cat(losses)[:count].sum()
     return predicted, float(total / torch.cat(counts)[:count].sum().clamp(min=1))
@@ -273,7 +276,7 @@ def evaluate_model(
         labels = labels_to_score(model, named_labels(dataset), scheme)
         encoded = encode_split(dataset, Encoder(tokenizer, labels, max_length, stride))
     logits, loss = predict_rows(model, encoded.rows, tokenizer, batch_size, accelerator, precision)
-    scores = encoded.scores_of_words(logits)
+    scores = encoded.scores_of_words(logits)  # of each sentence (words, labels)
     predictions = encoded.decode_words(scores, decoding)
     names = encoded.scheme.names
     pieces = [

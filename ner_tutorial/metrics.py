@@ -17,7 +17,7 @@ from ner_tutorial.labels import CONLL_SCHEME, IGNORED_LABEL, LabelScheme
 
 @dataclass(frozen=True)
 class DecodedLabels:
-    """Label names a sentence, ignored positions left out. The fields are named so that they cannot be exchanged."""
+    """Label names per sentence, ignored positions left out. The fields are named so that they cannot be exchanged."""
 
     references: list[list[str]]
     """What the annotators wrote (gold)."""
@@ -41,16 +41,16 @@ def decode_predictions(logits_or_ids, labels, scheme: LabelScheme = CONLL_SCHEME
     if len(logits_or_ids) != len(labels):
         raise ValueError(f"{len(logits_or_ids)} rows of predictions but {len(labels)} rows of labels")
     for number, (row, gold) in enumerate(zip(logits_or_ids, labels, strict=True)):
-        row, gold = np.asarray(row), np.asarray(gold)
+        row, gold = np.asarray(row), np.asarray(gold)  # (tokens, labels) or (tokens,); (tokens,)
         if row.ndim == 2:
             if row.shape[-1] != scheme.num_labels:
                 raise ValueError(
-                    f"row {number}: {row.shape[-1]} scores a token, but the scheme has {scheme.num_labels} labels"
+                    f"row {number}: {row.shape[-1]} scores per token, but the scheme has {scheme.num_labels} labels"
                 )
-            row = row.argmax(-1)
+            row = row.argmax(-1)  # (tokens,)
         if row.shape != gold.shape:
             raise ValueError(f"row {number}: {row.shape[0] if row.ndim else 0} predictions but {len(gold)} labels")
-        counted = gold != IGNORED_LABEL
+        counted = gold != IGNORED_LABEL  # (tokens,); the reference decides for both, so the lengths stay equal
         references.append(_names(gold[counted], scheme, "reference", number))
         predictions.append(_names(row[counted], scheme, "prediction", number))
     return DecodedLabels(references=references, predictions=predictions)
@@ -118,7 +118,7 @@ def score_labels(
     """Entity scores of predicted label names against the references, computed by seqeval.
 
     Args:
-        references: gold label names, one list a sentence.
+        references: gold label names, one list per sentence.
         predictions: predicted label names, same lengths.
         strict: count only entities that are well-formed IOB2 (they start with B-). Without it, seqeval is lenient:
             an I- after another type or after O opens an entity (erratum 10).
@@ -135,7 +135,7 @@ def score_labels(
         if scheme is not None:
             scheme.check_tags(gold, f"reference of sentence {number}")
             scheme.check_tags(guess, f"prediction of sentence {number}")
-    if not any(len(gold) for gold in references):
+    if not any(len(gold) for gold in references):  # seqeval would divide by the number of labels
         return Scores(0.0, 0.0, 0.0, 0.0, 0, {})
     return _seqeval_scores([list(row) for row in references], [list(row) for row in predictions], strict)
 
@@ -147,10 +147,10 @@ def _seqeval_scores(references, predictions, strict: bool) -> Scores:
     from seqeval.scheme import IOB2, Entities
 
     if strict:
-        support = partial(v1.precision_recall_fscore_support, scheme=IOB2)
+        support = partial(v1.precision_recall_fscore_support, scheme=IOB2)  # ill-formed entities count as none
         entities = [Entities(rows, IOB2).unique_tags for rows in (references, predictions)]
     else:
-        support = lenient.precision_recall_fscore_support
+        support = lenient.precision_recall_fscore_support  # an I- after O opens an entity, as conlleval has it
         entities = [
             {kind for row in rows for kind, *_ in lenient.get_entities(row)} for rows in (references, predictions)
         ]
@@ -158,6 +158,7 @@ def _seqeval_scores(references, predictions, strict: bool) -> Scores:
     columns = support(references, predictions, average=None, zero_division=0)
     rows = zip(sorted(entities[0] | entities[1]), *columns, strict=True)
     per_type = {kind: TypeScore(float(p), float(r), float(f1), int(number)) for kind, p, r, f1, number in rows}
+    # Micro: all entities are counted together, so a frequent type weighs more than a rare one.
     overall = support(references, predictions, average="micro", zero_division=0) if per_type else (0.0, 0.0, 0.0)
     return Scores(
         *map(float, overall[:3]),  # precision, recall, F1

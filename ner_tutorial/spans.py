@@ -40,18 +40,18 @@ def combined(logits: np.ndarray, firsts: Sequence[int], word_ids: Sequence[int |
     """
     if strategy not in ("average", "max"):
         return logits
-    chances = softmax(logits)
+    chances = softmax(logits)  # (tokens, labels)
     rows = logits.copy()
     for start, word in enumerate(firsts):
         if word == NO_WORD:
             continue
         end = start + 1
         while end < len(word_ids) and word_ids[end] == word:
-            end += 1
+            end += 1  # the word is tokens start to end - 1
         if strategy == "average":
-            rows[start] = np.log(chances[start:end].mean(0))
+            rows[start] = np.log(chances[start:end].mean(0))  # a softmax of it gives the mean back
         else:
-            rows[start] = logits[start + chances[start:end].max(1).argmax()]
+            rows[start] = logits[start + chances[start:end].max(1).argmax()]  # the surest piece
     return rows
 
 
@@ -78,14 +78,14 @@ def pieces_as_words(
         for token, word in enumerate(windows.word_ids[window]):
             if not windows.owned[window][token]:
                 continue
-            base, limit = places[number][word]
+            base, limit = places[number][word]  # offsets count from the start of the word
             start, end = (min(base + offset, limit) for offset in windows.offsets[window][token])
             if found and end <= found[-1][1]:
-                continue
+                continue  # another part of the same character
             while not starts_character(text, end):
                 end += 1
             if found and (start < found[-1][1] or not starts_character(text, start)):
-                found[-1] = (found[-1][0], max(end, found[-1][1]))
+                found[-1] = (found[-1][0], max(end, found[-1][1]))  # it goes on with the piece before
             elif start < end:
                 row[token] = len(found)
                 found.append((start, end))
@@ -146,6 +146,7 @@ def spans_of_words(
         prefix, _, type_ = scheme.names[labels[word]].partition("-")
         start, end = places[word]
         chance = float(chances[word, labels[word]])
+        # An I- that goes on with nothing opens an entity, as in lenient scoring.
         if word == last + 1 and prefix == "I" and spans[-1].type == type_:
             means.append(chance)
             spans[-1] = spans[-1]._replace(end=end, score=sum(means) / len(means))

@@ -103,7 +103,7 @@ class Tagger:
         for number, text in enumerate(texts):
             if not isinstance(text, str):
                 raise TypeError(f"text {number} is {type(text).__name__}, not str")
-        filled = [i for i, text in enumerate(texts) if text.strip()]
+        filled = [i for i, text in enumerate(texts) if text.strip()]  # the others have no word
         if not filled:
             return [[] for _ in texts]
         read = [_HALF_PAIR.sub("\ufffd", texts[i]) for i in filled]  # as long as the text, so its offsets hold
@@ -127,13 +127,13 @@ class Tagger:
     def _logits(self, windows: Windows, batch_size: int) -> list[np.ndarray]:
         """Of each window, in their order, the logits of shape (tokens, labels). The model sees the windows sorted."""
         inputs = [windows.inputs(window) for window in range(len(windows.sentence))]
-        lengths = [len(row) for row in windows.input_ids]
+        lengths = [len(row) for row in windows.input_ids]  # tokens of each window
         rows: list = [None] * len(lengths)
         fill = {"input_ids": self.tokenizer.pad_token_id or 0, "token_type_ids": self.tokenizer.pad_token_type_id}
         with torch.inference_mode():
             for chosen in sorted_batches(range(len(lengths)), lengths, batch_size * TOKENS_PER_SENTENCE):
                 # As the tokenizer's pad, which takes as long for one short text as a quarter of an int8 model.
-                width = lengths[chosen[-1]]
+                width = lengths[chosen[-1]]  # the longest: they are sorted
                 batch = {
                     name: torch.tensor(
                         [inputs[i][name] + [fill.get(name, 0)] * (width - lengths[i]) for i in chosen]
@@ -142,7 +142,7 @@ class Tagger:
                 }
                 logits = self.model(**batch).logits.float().cpu().numpy()  # (windows, tokens, labels)
                 for row, number in enumerate(chosen):
-                    rows[number] = logits[row, : lengths[number]]
+                    rows[number] = logits[row, : lengths[number]]  # without the padding, back in its place
         return rows
 
     def evaluate(self, dataset, **options):
@@ -189,7 +189,7 @@ def load_tagger(
     check_finished(folder)
     tokenizer = load_tokenizer(folder)
     model = _exported_model(folder) if (folder / "model.onnx").is_file() else _trained_model(folder, precision)
-    return Tagger(model.eval(), tokenizer, aggregation_strategy, stride, decoding)
+    return Tagger(model.eval(), tokenizer, aggregation_strategy, stride, decoding)  # eval: no dropout
 
 
 def _trained_model(folder: Path, precision: str | None):
@@ -210,7 +210,7 @@ def _trained_model(folder: Path, precision: str | None):
                     )
                 model = load_classifier(folder, dtype=torch.float32).to(device)
     except torch.cuda.OutOfMemoryError:
-        raise
+        raise  # a RuntimeError too, but not the configuration's fault
     except (RuntimeError, TypeError, AttributeError) as error:  # from a configuration that makes no sense
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{folder / 'config.json'} describes a model that cannot be made: {reason}") from error

@@ -43,11 +43,11 @@ def check_text_agrees(
     """
     count = min(sentences, len(dataset))
     words, tags = encoder.split(dataset.select([i * len(dataset) // count for i in range(count)]) if count else dataset)
-    texts, places = zip(*map(joined, words), strict=True) if count else ((), ())
+    texts, places = zip(*map(joined, words), strict=True) if count else ((), ())  # and where each word is in its text
     names = encoder.scheme.names
     gold = _characters([[names[tag] for tag in row] for row in tags], places)
     from_words = _characters(_labels_for(model, encoder, encoder.windows(words), places, accelerator), places)
-    windows, cuts = encoder.texts(texts)
+    windows, cuts = encoder.texts(texts)  # the same text, cut into words by the model's own rule
     from_text = _characters(_labels_for(model, encoder, windows, cuts, accelerator), cuts)
     agreement = TextAgreement(_f1(gold, from_words), _f1(gold, from_text), count)
     if agreement.text_f1 < agreement.words_f1 - tolerance:

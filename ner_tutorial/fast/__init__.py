@@ -51,7 +51,7 @@ def speed_up(
     with contextlib.ExitStack() as undo:
         if trim:
             trim_embeddings(model, rows)
-            undo.callback(restore_embeddings, model)
-        if byte_dropout and hardware.device == "cpu":
+            undo.callback(restore_embeddings, model)  # also where training ends in an error
+        if byte_dropout and hardware.device == "cpu":  # a card draws random numbers in parallel anyway
             undo.enter_context(byte_dropout_in(model))
         yield

@@ -29,7 +29,7 @@ def byte_dropout(x: torch.Tensor, p: float) -> torch.Tensor:
     """
     threshold = min(round(p * 256), 255)
     if threshold == 0:
-        return x
+        return x  # less than half of 1/256 is nothing
     count, width = x.numel(), x.element_size()
     # random_ on 64-bit integers fills eight bytes a draw; its default range would leave the sign bit 0.
     draws = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None).view(torch.uint8)[:count]
@@ -98,7 +98,7 @@ def byte_dropout_attention(module, query, key, value, attention_mask, dropout=0.
             attention_mask = added.masked_fill_(~attention_mask, float("-inf"))
         scores = scores + attention_mask
     weights = byte_dropout(scores.softmax(-1), dropout)  # (rows, heads, tokens, tokens)
-    return (weights @ value).transpose(1, 2).contiguous(), None
+    return (weights @ value).transpose(1, 2).contiguous(), None  # as sdpa returns it
 
 
 @contextlib.contextmanager
@@ -118,7 +118,7 @@ def byte_dropout_in(model: nn.Module) -> Iterator[int]:
     with contextlib.ExitStack() as undo:
         for module, name, layer in places:
             setattr(module, name, ByteDropout(layer.p).train(layer.training))
-            undo.callback(_put_back, module, name, layer)
+            undo.callback(_put_back, module, name, layer)  # undone in reverse, however the with is left
         if getattr(getattr(model, "config", None), "_attn_implementation", None) == "sdpa":
             undo.enter_context(_registered())
             model.set_attn_implementation(ATTENTION)

@@ -22,7 +22,7 @@ def layer_depths(model) -> dict[str, int]:
     stacks = [
         name for name, module in model.named_modules() if isinstance(module, nn.ModuleList) and len(module) == count
     ]
-    if len(stacks) != 1:
+    if len(stacks) != 1:  # such as ALBERT, which has one layer and uses it again and again
         raise ValueError(
             f"{type(model).__name__} has {len(stacks)} lists of {count} modules, so its layers are not known; "
             "train it with layer_decay=1.0"
@@ -30,9 +30,9 @@ def layer_depths(model) -> dict[str, int]:
     depths = {}
     for name, _ in model.named_parameters():
         if name.startswith(stacks[0] + "."):
-            depths[name] = 1 + int(name[len(stacks[0]) + 1 :].split(".", 1)[0])
+            depths[name] = 1 + int(name[len(stacks[0]) + 1 :].split(".", 1)[0])  # …layer.3.output… is depth 4
         else:
-            depths[name] = 0 if "embed" in name else count + 1
+            depths[name] = 0 if "embed" in name else count + 1  # poolers and final norms learn as the head does
     return depths
 
 
@@ -64,7 +64,7 @@ def parameter_groups(
             (below, is_vector),
             {
                 "params": [],
-                "lr": learning_rate * layer_decay**below,
+                "lr": learning_rate * layer_decay**below,  # the exponent is 0 for the head
                 "weight_decay": 0.0 if is_vector else weight_decay,
             },
         )

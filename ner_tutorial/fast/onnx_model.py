@@ -27,10 +27,10 @@ class OnnxTokenClassifier(PreTrainedModel):
         need("onnxruntime")
         import onnxruntime
 
-        super().__init__(config)
+        super().__init__(config)  # no layers are built: the session holds the weights
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3
+        options.log_severity_level = 3  # errors only
         self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     @property
@@ -44,6 +44,6 @@ class OnnxTokenClassifier(PreTrainedModel):
     def forward(self, input_ids, attention_mask=None, **_) -> TokenClassifierOutput:
         """``input_ids`` and ``attention_mask`` of shape (batch, tokens); logits of shape (batch, tokens, labels)."""
         if attention_mask is None:
-            attention_mask = torch.ones_like(input_ids)
+            attention_mask = torch.ones_like(input_ids)  # the graph has two inputs and no default
         (logits,) = self.session.run(None, {"input_ids": input_ids.numpy(), "attention_mask": attention_mask.numpy()})
         return TokenClassifierOutput(logits=torch.from_numpy(logits))

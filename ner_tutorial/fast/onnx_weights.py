@@ -21,7 +21,7 @@ def rounded(weights: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
         int8 of the same shape, and float32 scales with 1 in place of ``axis``. A row of zeros has the scale 1.
     """
     scales = np.abs(weights).max(axis, keepdims=True) / 127
-    scales[scales == 0] = 1
+    scales[scales == 0] = 1  # or zeros would be divided by zero
     return np.rint(weights / scales).astype(np.int8), scales.astype(np.float32)
 
 
@@ -58,6 +58,7 @@ def embeddings_as_int8(graph) -> None:
         integers, scales = _replace(graph, table, axis=1)
         out, at = node.output[0], list(graph.node).index(node)
         graph.node.remove(node)
+        # The new nodes take its place: a graph's nodes come after what they need.
         for offset, new in enumerate(
             [
                 helper.make_node("Gather", [integers, ids], [f"{out}_int8"], f"{out}_rows"),

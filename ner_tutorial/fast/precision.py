@@ -137,7 +137,7 @@ def faster_precision(model, batches: Sequence[Mapping], hardware: Hardware, roun
             with torch.autocast(hardware.device, autocast_dtype(precision), enabled=precision != "no"):
                 loss = model(**batch).loss
             loss.backward()
-            model.zero_grad()
+            model.zero_grad()  # no optimiser steps, so the weights stay
         if hardware.device == "cuda":
             torch.cuda.synchronize()  # the steps were only asked for until now
         return time.perf_counter() - started
@@ -148,7 +148,7 @@ def faster_precision(model, batches: Sequence[Mapping], hardware: Hardware, roun
         seconds("no"), seconds(hardware.precision)  # the first call of each prepares code
         ratios = [seconds("no") / seconds(hardware.precision) for _ in range(rounds)]
     model.train(training)
-    ratio = statistics.median(ratios)
+    ratio = statistics.median(ratios)  # of pairs, because a machine's pace changes from minute to minute
     # A gain within what timing varies by is none, and float32 is the simpler choice.
     return (hardware.precision if ratio > 1.05 else "no"), ratio
 
@@ -181,4 +181,5 @@ def detect_hardware(precision: str | None = None) -> Hardware:
         device, name = "cpu", _cpu_name()
     if device == "cpu" and precision == "fp16":
         raise ValueError("fp16 is for GPUs; on a processor choose bf16 or no")
+    # fast_precision may time the processor, so it is asked only where nobody has chosen.
     return Hardware(device, name, precision or fast_precision(device), torch.get_num_threads())

@@ -1,6 +1,7 @@
 """Keep the embedding rows that a corpus never uses out of the optimiser.
 
-Taught in chapter 10 and in its appendix. Half of a small encoder's parameters are its vocabulary; a small corpus touches a fraction of it.
+Taught in chapter 10 and in its appendix. Half of a small encoder's parameters are its vocabulary; a small corpus touches
+a fraction of it.
 The other rows get no gradient, yet AdamW updates all rows at every step.
 """
 
@@ -23,6 +24,7 @@ class TrimmedEmbedding(nn.Module):
         super().__init__()
         whole = embedding.weight.detach().clone()
         used = used.to(whole.device)
+        # From an id of the tokenizer to a row of the small table; -1, which raises an error, where no row learns.
         lookup = torch.full((len(whole),), -1, dtype=torch.long, device=whole.device)
         lookup[used] = torch.arange(len(used), device=whole.device)
         self.num_embeddings, self.embedding_dim, self.padding_idx = *whole.shape, embedding.padding_idx
@@ -40,15 +42,15 @@ class TrimmedEmbedding(nn.Module):
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         if self.training:
-            self._stale = True
+            self._stale = True  # a step may follow, so the whole table no longer agrees with the learning rows
             return nn.functional.embedding(self.lookup[ids], self.weight)
         if self._stale:
-            self.complete()
+            self.complete()  # once after training steps, not at every batch
             self._stale = False
         return nn.functional.embedding(ids, self.whole)
 
     def _save_to_state_dict(self, destination, prefix, keep_vars):
-        destination[prefix + "weight"] = self.complete().clone()
+        destination[prefix + "weight"] = self.complete().clone()  # a copy: training goes on in the table itself
 
     def _load_from_state_dict(self, state_dict, prefix, metadata, strict, missing, unexpected, errors):
         whole = state_dict.get(prefix + "weight")

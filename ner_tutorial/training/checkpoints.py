@@ -50,7 +50,7 @@ def mark_whole(checkpoint: Path, history: History) -> None:
     """Write ``complete.json`` into a checkpoint that is written to its end."""
     files = {}
     for path in sorted(checkpoint.iterdir()):
-        if path.is_file() and path.name not in (COMPLETE, MODEL_ONLY):
+        if path.is_file() and path.name not in (COMPLETE, MODEL_ONLY):  # the mark does not list itself
             files[path.name] = {"size": path.stat().st_size, "sha256": sha256(path)}
     write_json(checkpoint / COMPLETE, {**history.to_dict(), "files": files})
 
@@ -65,7 +65,7 @@ def marked_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of a run that were written to their end and keep what resuming needs, oldest first."""
     marked = [path.parent for path in (folder / CHECKPOINTS).glob(f"*/{COMPLETE}")]
     marked = [path for path in marked if OURS.fullmatch(path.name) and PARTIAL not in path.name]
-    return sorted(marked, key=_number)
+    return sorted(marked, key=_number)  # as text, epoch-10 would come before epoch-9
 
 
 def _number(checkpoint: Path) -> int:
@@ -89,7 +89,7 @@ def damage(checkpoint: Path, names: tuple[str, ...] = ()) -> str:
             path = checkpoint / name
             if not path.is_file():
                 return f"{name} is missing"
-            if path.stat().st_size != expected[name]["size"]:
+            if path.stat().st_size != expected[name]["size"]:  # a cut-off file is known without reading it
                 return f"{name} has {path.stat().st_size} bytes instead of {expected[name]['size']}"
             if sha256(path) != expected[name]["sha256"]:
                 return f"the content of {name} has changed"
@@ -125,7 +125,7 @@ def _refuse_code(checkpoint: Path) -> None:
             if path.suffix in PICKLED and (path.name not in listed or path.name.startswith("custom_checkpoint")):
                 break
         else:
-            return
+            return  # no such file
         raise PermissionError(
             f"{path} is not a file that this program writes, and could run code when it is read; "
             "delete it if you do not know it, or start a new run in another folder"

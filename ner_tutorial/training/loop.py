@@ -84,9 +84,11 @@ def _train(run: Run, progress: bool):
     silent = not (progress and accelerator.is_main_process)
     with tqdm(total=run.steps, initial=run.steps_per_epoch * history.trained, disable=silent) as bar:
         for epoch in range(history.trained, settings.epochs):
+            # Both: the loader counts from 0 by itself, in a resumed run too, and cannot reach the batches where several
+            # processes share them.
             run.batches.set_epoch(epoch)
-            loader.set_epoch(epoch)  # a prepared loader counts from 0, in a resumed run too, and tells the batches
-            model.train()
+            loader.set_epoch(epoch)
+            model.train()  # dropout on; a model is loaded with it off
             meter, started = LossMeter(epoch + 1, settings.precision), time.perf_counter()
             for batch in loader:
                 labels = batch.pop("labels")  # (batch, tokens), -100 where nothing is counted
@@ -95,16 +97,17 @@ def _train(run: Run, progress: bool):
                 loss = token_loss(logits, labels, run.divisor)  # ()
                 accelerator.backward(loss)  # averages gradients over processes, scales them in float16
                 if settings.max_grad_norm:
+                    # All gradients are scaled together if they are longer, as one vector, than this.
                     accelerator.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
                 optimizer.step()
                 if accelerator.optimizer_step_was_skipped:  # float16: a gradient was out of range, the weights stay
                     history.skipped += 1
                 else:
                     schedule.step()  # once per step, not per epoch
-                optimizer.zero_grad()
+                optimizer.zero_grad()  # or the next backward would add to these gradients
                 meter.add(loss)
                 bar.update()
-            history.unscored = meter.mean(accelerator)
+            history.unscored = meter.mean(accelerator)  # trained, not scored: so the checkpoint says
             history.seconds += time.perf_counter() - started
 
             _save_checkpoint(run, history, accelerator, schedule)  # before scoring: no fault there loses the epoch

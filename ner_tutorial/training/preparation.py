@@ -124,7 +124,7 @@ class Run:
 
     @property
     def steps_per_epoch(self) -> int:
-        return len(self.batches) // self.settings.processes
+        return len(self.batches) // self.settings.processes  # without a rest: see EpochBatches
 
     @property
     def steps(self) -> int:
@@ -136,7 +136,7 @@ class Run:
         """What the summed loss of a batch is divided by: the counted labels of a mean batch. ``None`` means its mean."""
         if self.settings.batching == "sentences":
             return None
-        counted = sum(label != IGNORED_LABEL for row in self.rows for label in row["labels"])
+        counted = sum(label != IGNORED_LABEL for row in self.rows for label in row["labels"])  # in an epoch
         return counted / len(self.batches)
 
     def checkpoint(self, epoch: int) -> Path:

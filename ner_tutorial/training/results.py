@@ -234,7 +234,7 @@ class LossMeter:
 
     def add(self, loss: torch.Tensor) -> None:
         """Count the loss of one step, a tensor of shape ()."""
-        self.total = self.total + loss.detach()
+        self.total = self.total + loss.detach()  # without its graph, or every step's activations would stay in memory
         self.steps += 1
         if self.steps % STEPS_BETWEEN_CHECKS == 0:
             # Asking a card for a number waits for all that it has still to do. So the number is copied when the card

@@ -61,6 +61,7 @@ def carry_out(plan: Plan, train: Callable) -> TrainingResult:
         with one_line_if_memory_is_full(run.settings.batch_size, run.folder):
             with fast.speed_up(run.model, run.rows, run.hardware, **speed):
                 history, accelerator = train(run)
+            # Outside speed_up: what is scored and saved is the plain model.
             return finish(run, history, accelerator)
 
 
@@ -86,12 +87,12 @@ def score_epoch(run: Run, history: History, model, accelerator) -> EpochMetrics:
     with torch.random.fork_rng(devices=[]):
         scored = _evaluate(run, run.validation, model, accelerator)
     require_finite(scored.loss, f"the validation loss of epoch {epoch}", run.settings.precision)
-    row = EpochMetrics(epoch, history.unscored, scored.loss, **scored.scores.overall())
+    row = EpochMetrics(epoch, history.unscored, scored.loss, **scored.scores.overall())  # by name: no order to mix up
     history.epochs.append(row)
-    history.unscored = None
+    history.unscored = None  # scored now, so a resumed run does not score it again
     if accelerator.is_main_process:
         record_scores(run.checkpoint(epoch), history)
-        clear_older(run.folder)
+        clear_older(run.folder)  # every model stays: an older one may yet be the best
     accelerator.wait_for_everyone()
     return row
 
@@ -115,6 +116,7 @@ def finish(run: Run, history: History, accelerator) -> TrainingResult:
     # The same object as run.model: what Accelerate put around its forward method is taken off.
     model = accelerator.unwrap_model(run.model, keep_fp32_wrapper=False)
     load_model(model, run.checkpoint(best.epoch) / WEIGHTS, device=str(model.device))
+    # The test split is scored here for the first time, so nothing was chosen by it.
     validation, test = (_evaluate(run, split, model, accelerator) for split in (run.validation, run.test))
     check_text_agrees(model, run.validation_split, run.encoder, accelerator=accelerator)  # warns if text scores lower
     result = TrainingResult(
@@ -129,7 +131,7 @@ def finish(run: Run, history: History, accelerator) -> TrainingResult:
     if accelerator.is_main_process:
         with one_line_if_disk_is_full(run.folder):
             save_model(model, run.tokenizer, run.folder)
-            save_result(result)
+            save_result(result)  # last: a folder with metrics.json holds a finished run
     accelerator.wait_for_everyone()
     return result
 

@@ -78,6 +78,7 @@ def _train(run: Run, progress: bool):
                 self.accelerator.even_batches = True
 
         def evaluate(self, *_, **__):
+            # Trainer's own evaluation would score pieces; this is the loop's, which scores words.
             row = score_epoch(run, history, self.model_wrapped, self.accelerator)
             self.log({"eval_loss": row.eval_loss, "eval_f1": row.f1})
 
@@ -131,9 +132,9 @@ def _arguments(run: Run, progress: bool):
         seed=settings.seed,
         # The sum over all labels is divided by our constant, not by the labels of all devices' batches.
         average_tokens_across_devices=False,
-        remove_unused_columns=False,
+        remove_unused_columns=False,  # a row holds only what the model reads
         disable_tqdm=not progress,
-        report_to="none",
+        report_to="none",  # nothing is sent anywhere
     )
 
 
@@ -162,7 +163,7 @@ def _epochs(run: Run, history: History):
             self.meter, self.started = LossMeter(history.trained + 1, run.settings.precision), time.perf_counter()
 
         def on_epoch_end(self, args, state, control, **_):
-            history.unscored = self.meter.mean(self.trainer.accelerator)
+            history.unscored = self.meter.mean(self.trainer.accelerator)  # now history.trained counts this epoch too
             history.seconds += time.perf_counter() - self.started
             require_finite_weights(run, history.trained)
 
