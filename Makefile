@@ -74,7 +74,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 
 unit: $(READY)
-	$(BIN)/python -m pytest -q $(TOGETHER) tests
+	$(BIN)/python -m pytest -q $(TOGETHER) --no-loadscope-reorder tests  # slow files first: see tests/conftest.py
 
 nbval: model
 	$(TOGETHER_ENV) $(BIN)/python -m pytest -q $(TOGETHER) --nbval book

@@ -45,7 +45,7 @@ def decode_predictions(logits_or_ids, labels, scheme: LabelScheme = CONLL_SCHEME
         if row.ndim == 2:
             if row.shape[-1] != scheme.num_labels:
                 raise ValueError(
-                    f"row {number}: {row.shape[-1]} scores per token, but the scheme has {scheme.num_labels} labels"
+                    f"row {number}: {row.shape[-1]} scores a token, but the scheme has {scheme.num_labels} labels"
                 )
             row = row.argmax(-1)  # (tokens,)
         if row.shape != gold.shape:

@@ -20,6 +20,13 @@ from ner_tutorial import CONLL_SCHEME, LabelScheme, load_corpus, load_tokenizer
 settings.register_profile("tests", deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("tests")
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no long one is left to a single worker at the end (``make unit``)."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)  # Python's sort keeps the order of equals
+
+
 SPECIAL_PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 

@@ -1,8 +1,7 @@
 """Keep the embedding rows that a corpus never uses out of the optimiser.
 
 Taught in chapter 10 and in its appendix. Half of a small encoder's parameters are its vocabulary; a small corpus touches
-a fraction of it.
-The other rows get no gradient, yet AdamW updates all rows at every step.
+a fraction of it. The other rows get no gradient, yet AdamW updates all rows at every step.
 """
 
 import torch
