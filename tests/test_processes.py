@@ -4,69 +4,69 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from miniature import name_corpus, save_corpus, save_encoder, save_lookup_model
-from transformers import AutoModelForTokenClassification
+import torch
+from accelerate import Accelerator
+from hub_server import closed_port
+from miniature import name_corpus, process_server, save_corpus, save_encoder, save_lookup_model
+from torch.utils.data import DataLoader
+from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
 
-from ner_tutorial import evaluate_model, load_corpus, load_result, load_tokenizer
+from ner_tutorial import encode_for_evaluation, evaluate_model, load_corpus, load_result, load_tokenizer
+from ner_tutorial.collation import EpochBatches
+from ner_tutorial.fast.precision import fast_precision
 
 pytestmark = pytest.mark.slow
 
 SIZES = (1, 2, 7, 8, 9, 16, 17, 37, 64, 101)
 BATCH = 8
 
-WORKER = """
-import json, sys
-import torch
-from accelerate import Accelerator
-from torch.utils.data import DataLoader
-from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
-from ner_tutorial import encode_for_evaluation, evaluate_model, load_corpus, load_tokenizer
-from ner_tutorial.collation import EpochBatches
-from ner_tutorial.fast.precision import fast_precision
 
-model_dir, corpus, out, batch, *sizes = sys.argv[1:]
-accelerator = Accelerator(cpu=True, mixed_precision=fast_precision("cpu"))
-test = load_corpus(corpus)["test"]
-tokenizer = load_tokenizer(model_dir)
-model = AutoModelForTokenClassification.from_pretrained(model_dir).eval()
-answer = {"processes": accelerator.num_processes, "sizes": {}}
-for size in map(int, sizes):
-    dataset = test.select(range(size))
-    found = evaluate_model(model, dataset, tokenizer, batch_size=int(batch), accelerator=accelerator)
-    # What the usual loop counts that gathers with ``gather``, and the width of each process's first batch.
-    rows = encode_for_evaluation(dataset, tokenizer).rows
-    loader = accelerator.prepare_data_loader(
-        DataLoader(rows, batch_size=int(batch), collate_fn=DataCollatorForTokenClassification(tokenizer))
-    )
-    ends = [torch.ones(len(b["labels"]), device=accelerator.device) for b in loader]
-    widths = [b["labels"].shape[1] for b in loader]
-    answer["sizes"][size] = {
-        "predictions": found.predictions, "loss": found.loss, "scores": found.scores.to_dict(),
-        "scored": len(found.predictions), "gathered": sum(len(accelerator.gather(e)) for e in ends),
-        "widths": accelerator.gather(torch.tensor([widths[0]])).tolist(),
-    }
+def score_and_share(rank: int, port: int, inputs: dict[str, str], out: Path) -> None:
+    """One of two processes: score the first sentences of a split, for all sizes, and share the batches of training."""
+    launched = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in launched.items()}, ACCELERATE_USE_CPU="true")
+    torch.set_num_threads(1)
+    accelerator = Accelerator(cpu=True, mixed_precision=fast_precision("cpu"))
+    test = load_corpus(inputs["corpus"])["test"]
+    tokenizer = load_tokenizer(inputs["model"])
+    model = AutoModelForTokenClassification.from_pretrained(inputs["model"]).eval()
+    answer = {"processes": accelerator.num_processes, "sizes": {}}
+    for size in SIZES:
+        dataset = test.select(range(size))
+        found = evaluate_model(model, dataset, tokenizer, batch_size=BATCH, accelerator=accelerator)
+        # What the usual loop counts that gathers with ``gather``, and the width of each process's first batch.
+        rows = encode_for_evaluation(dataset, tokenizer).rows
+        loader = accelerator.prepare_data_loader(
+            DataLoader(rows, batch_size=BATCH, collate_fn=DataCollatorForTokenClassification(tokenizer))
+        )
+        ends = [torch.ones(len(b["labels"]), device=accelerator.device) for b in loader]
+        widths = [b["labels"].shape[1] for b in loader]
+        answer["sizes"][size] = {
+            "predictions": found.predictions, "loss": found.loss, "scores": found.scores.to_dict(),
+            "scored": len(found.predictions), "gathered": sum(len(accelerator.gather(e)) for e in ends),
+            "widths": accelerator.gather(torch.tensor([widths[0]])).tolist(),
+        }  # fmt: skip
 
-# The batches of training: two epochs, as the processes see them.
-lengths = [3 + i * 7 % 40 for i in range(45)]
-batches = EpochBatches(lengths, 4, 2, seed=1, processes=accelerator.num_processes)
-accelerator.even_batches = False
-loader = accelerator.prepare_data_loader(DataLoader(list(range(45)), batch_sampler=batches, collate_fn=list))
-answer["epochs"] = []
-for epoch in range(2):
-    batches.set_epoch(epoch)
-    mine = [list(b) for b in loader]
-    shared = [None] * accelerator.num_processes
-    torch.distributed.all_gather_object(shared, mine)
-    answer["epochs"].append(shared)
-every = [None] * accelerator.num_processes
-torch.distributed.all_gather_object(every, answer["sizes"])
-assert all(other == answer["sizes"] for other in every), "each process returns the whole result"
-if accelerator.is_main_process:
-    open(out, "w", encoding="utf-8").write(json.dumps(answer))
-accelerator.end_training()
-"""
+    # The batches of training: two epochs, as the processes see them.
+    lengths = [3 + i * 7 % 40 for i in range(45)]
+    batches = EpochBatches(lengths, 4, 2, seed=1, processes=accelerator.num_processes)
+    accelerator.even_batches = False
+    loader = accelerator.prepare_data_loader(DataLoader(list(range(45)), batch_sampler=batches, collate_fn=list))
+    answer["epochs"] = []
+    for epoch in range(2):
+        batches.set_epoch(epoch)
+        shared = [None] * accelerator.num_processes
+        torch.distributed.all_gather_object(shared, [list(b) for b in loader])
+        answer["epochs"].append(shared)
+    every = [None] * accelerator.num_processes
+    torch.distributed.all_gather_object(every, answer["sizes"])
+    assert all(other == answer["sizes"] for other in every), "each process returns the whole result"
+    if accelerator.is_main_process:
+        out.write_text(json.dumps(answer), encoding="utf-8")
+    accelerator.end_training()
 
 
 def in_two_processes(*arguments: str) -> subprocess.CompletedProcess:
@@ -91,12 +91,15 @@ def shared(tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def answer(shared, tmp_path_factory) -> dict:
-    """What two processes found, for all sizes in one launch."""
-    folder = tmp_path_factory.mktemp("worker")
-    worker, out = folder / "worker.py", folder / "answer.json"
-    worker.write_text(WORKER, encoding="utf-8")
-    done = in_two_processes(str(worker), shared["model"], shared["corpus"], str(out), str(BATCH), *map(str, SIZES))
-    assert done.returncode == 0, done.stderr[-3000:]
+    """What two processes found, for all sizes."""
+    out, port = tmp_path_factory.mktemp("answer") / "answer.json", closed_port()
+    start = process_server().Process
+    processes = [start(target=score_and_share, args=(rank, port, shared, out), daemon=True) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(240)  # a collective that waits for a process in vain waits long
+    assert [process.exitcode for process in processes] == [0, 0]
     found = json.loads(out.read_text(encoding="utf-8"))
     assert found["processes"] == 2
     return found
