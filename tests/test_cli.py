@@ -94,6 +94,7 @@ def test_train_has_the_announced_options(option):
     assert option in {name for parameter in main.commands["train"].params for name in parameter.opts}
 
 
+@pytest.mark.slow
 def test_the_program_lists_its_commands_without_loading_the_libraries():
     result = shell("--help")
     assert result.returncode == 0
@@ -144,6 +145,7 @@ def test_what_is_not_given_comes_from_the_active_profile(corpus, tiny_checkpoint
     assert record["loop"] == "accelerate"
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_the_shell_is_resumed_bit_for_bit(corpus, tiny_checkpoint, tmp_path):
     arguments = [
         "train", "--corpus", corpus, "--checkpoint", tiny_checkpoint, "--epochs", "3", "--batch-size", "2",
@@ -296,6 +298,7 @@ def test_lint_warnings_leave_the_exit_status_0(tmp_path):
 # -------------------------------------------------------------------------------------------------------------- errors
 
 
+@pytest.mark.slow
 def test_an_unknown_corpus_is_one_line_in_the_shell_too(model_dir):
     result = shell("evaluate", "--model", model_dir, "--corpus", "nowhere")
     assert result.returncode == 1
@@ -367,6 +370,7 @@ def program(*arguments, **options) -> subprocess.Popen:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_predict_answers_while_it_reads_writes_utf8_and_ends_quietly_when_nobody_reads_on(model_dir):
     with program("predict", "--model", model_dir, environment={"PYTHONIOENCODING": "cp1252"}) as process:
         for line in ("Nora met Zoë", "日本 → Oslo", "Oslo\udc9b[2J"):  # cp1252 has no letter for some of them
