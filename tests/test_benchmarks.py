@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from miniature import process_server
 
 from benchmarks import common, gpu, mix, reading, targets, training
 from benchmarks.__main__ import OWN_MACHINE, PARTS, main
@@ -51,13 +52,20 @@ def test_a_variant_may_measure_itself():
     assert found["fast"] == common.Ratio(3.5, 3.0, 4.0, 2)
 
 
+@pytest.fixture
+def warm_start(monkeypatch):
+    """Other processes come from a server that has the libraries loaded; a measurement starts them from nothing."""
+    server = process_server()
+    monkeypatch.setattr(common.multiprocessing, "get_context", lambda _: server)
+
+
 def _counter(start: int):
     """For the next test, in another process."""
     numbers = itertools.count(start)
     return lambda step: (next(numbers) * step, os.getpid())
 
 
-def test_a_function_apart_runs_in_one_other_process_and_keeps_its_state():
+def test_a_function_apart_runs_in_one_other_process_and_keeps_its_state(warm_start):
     apart = common.Apart(_counter, 5)
     answers = [apart(10), apart(100)]
     apart.close()
@@ -73,7 +81,7 @@ def _instead_of_training(sentences, epochs, precision):
     return lambda name, loop, seed: (f1[name] + seed / 1000 + (loop is not None), os.getpid())
 
 
-def test_rows_trained_side_by_side_come_back_by_row_and_seed(monkeypatch):
+def test_rows_trained_side_by_side_come_back_by_row_and_seed(warm_start, monkeypatch):
     monkeypatch.setattr(training, "_trainer_of_rows", _instead_of_training)
     profile = get_profile("quick")
     found = training._paired_seeds(8, profile, {"loop": training.Loop(profile, "no")}, ["other"])
