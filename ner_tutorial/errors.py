@@ -225,8 +225,7 @@ def _counts(references, predictions, groups: Sequence | None) -> np.ndarray:
     """(right, gold, predicted) of each group of sentences; shape (groups, 3)."""
     totals: dict = defaultdict(lambda: np.zeros(3))
     for number, (gold, guess) in enumerate(zip(references, predictions, strict=True)):
-        a, b = Counter(entity_spans(gold)), Counter(entity_spans(guess))
-        # & keeps what both have: entities with the same type and the same words.
+        a, b = Counter(entity_spans(gold)), Counter(entity_spans(guess))  # a & b: the same type on the same words
         totals[number if groups is None else groups[number]] += ((a & b).total(), a.total(), b.total())
     return np.array(list(totals.values()))
 
