@@ -25,14 +25,13 @@ document.addEventListener("DOMContentLoaded", () => {
   // A label would hide the text that is shown, such as "Search Ctrl+K", from someone who speaks to the computer.
   each(".search-button-field, summary", (button) => button.removeAttribute("aria-label"));
   each("progress:not([aria-label])", (bar) => bar.setAttribute("aria-label", "Progress"));
-  each("table td", (cell) => {
-    if (/^[-+−]?[\d.,]*\d( ?%)?$/.test(cell.textContent.trim())) cell.classList.add("number");
-  });
-  // A column of numbers has its heading at the right as well.
+  // Columns of numbers are aligned at the right, with their heading. Counted from the right, where no cell spans rows.
   each("table", (table) => {
-    const rows = [...(table.tBodies[0]?.rows ?? [])], heads = table.tHead?.rows[0]?.cells ?? [];
-    [...heads].forEach((head, i) => {
-      if (rows.length && rows.every((row) => row.cells[i]?.classList.contains("number"))) head.classList.add("number");
+    const rows = [...(table.tBodies[0]?.rows ?? [])], heads = [...(table.tHead?.rows[0]?.cells ?? [])].reverse();
+    heads.forEach((head, i) => {
+      const cells = rows.map((row) => row.cells[row.cells.length - 1 - i]).filter((cell) => cell?.textContent.trim());
+      const numbers = cells.filter((cell) => cell.matches("td") && /^[-+−]?[\d.,]*\d( ?%)?$/.test(cell.textContent.trim()));
+      if (2 * numbers.length > cells.length) [head, ...numbers].forEach((cell) => cell.classList.add("number"));
     });
   });
   // What scrolls can be reached and scrolled with the keyboard.

@@ -143,3 +143,14 @@ def chromium():
         pytest.skip(reason)
     with browser.chromium() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def firefox():
+    """A headless Firefox (``browser.Firefox``); the test is skipped where there is none."""
+    import browser
+
+    if reason := browser.missing_firefox():
+        pytest.skip(reason)
+    with browser.firefox() as running:
+        yield running

@@ -179,6 +179,14 @@ def test_cells_are_short(path):
         assert len(cell.source.splitlines()) <= 30, cell.source
 
 
+@each_notebook
+def test_no_line_of_code_is_wider_than_the_page(path):
+    """The page has room for 92 characters on a laptop, and for 88 where a cell is hidden (tests/test_pages.py)."""
+    for cell in code_cells(path):
+        most = 88 if tags(cell) & {"hide-input", "hide-cell"} else 92
+        assert [line for line in cell.source.splitlines() if len(line) > most] == []
+
+
 @each_lesson
 def test_text_reads_well_where_directives_show_as_text(path):
     assert not re.search(r"^(?:```|:::)\{|\{(?:ref|numref|cite|doc|term)\}`", markdown(path), flags=re.MULTILINE)

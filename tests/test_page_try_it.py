@@ -116,8 +116,21 @@ def units(text: str, at: int) -> int:
     return len(text[:at].encode("utf-16-le")) // 2
 
 
-def test_the_browser_finds_the_entities_of_python(page, exported, newswire):
-    tagger = load_tagger(exported)
+ENTITIES = """
+async (texts) => {
+  const worker = new Worker('./worker.js', { type: 'module' }), answers = [];
+  for (const input of texts) answers.push(await new Promise((resolve, reject) => {
+    worker.onmessage = ({ data }) => data.id && (data.error ? reject(new Error(data.error)) : resolve(data.entities));
+    worker.postMessage({ id: 1, kind: 'entities', input });
+  }));
+  return answers;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def expected(exported, newswire) -> dict[str, list]:
+    """Text to the spans that Python finds in it with the model of the page."""
     test = newswire["test"]
     sentences = [" ".join(test[i * (len(test) // 60)]["tokens"]) for i in range(60)]
     long = [" ".join(" ".join(words) for words in test["tokens"][:count]) for count in (30, 60, 120)]
@@ -127,23 +140,37 @@ def test_the_browser_finds_the_entities_of_python(page, exported, newswire):
         if text.strip()
     ]
     assert len(texts) >= 100
-    expected = tagger.predict(texts)
-    assert sum(map(len, expected)) > 300
-    page.evaluate(
-        """() => {
-          const worker = new Worker('./worker.js', { type: 'module' });
-          window.entities = (input) => new Promise((resolve, reject) => {
-            worker.onmessage = ({ data }) => data.id && (data.error ? reject(new Error(data.error)) : resolve(data.entities));
-            worker.postMessage({ id: 1, kind: 'entities', input });
-          });
-        }"""
-    )
-    for text, spans in zip(texts, expected, strict=True):
-        found = page.evaluate("entities", text)
+    spans = load_tagger(exported).predict(texts)
+    assert sum(map(len, spans)) > 300
+    return dict(zip(texts, spans, strict=True))
+
+
+def compare(answers: list, expected: dict[str, list]) -> None:
+    for found, (text, spans) in zip(answers, expected.items(), strict=True):
         assert [(e["type"], e["start"], e["end"]) for e in found] == [
             (span.type, units(text, span.start), units(text, span.end)) for span in spans
         ], text[:200]
         assert [e["score"] for e in found] == pytest.approx([span.score for span in spans], abs=1e-3)
+
+
+def test_the_browser_finds_the_entities_of_python(page, expected):
+    compare(page.evaluate(ENTITIES, list(expected)), expected)
+
+
+def test_firefox_finds_the_entities_of_python(firefox, address, expected):
+    firefox.goto(address)
+    compare(firefox.evaluate(ENTITIES, list(expected)), expected)
+    shown = firefox.evaluate(
+        """async (text) => {
+          const box = document.querySelector('.try-it');
+          box.querySelector('textarea').value = text;
+          box.querySelector('button').click();
+          while (!box.answer) await new Promise((resolve) => setTimeout(resolve, 100));
+          return [box.querySelectorAll('mark').length, box.querySelector('.status').textContent];
+        }""",
+        next(text for text, spans in expected.items() if spans),
+    )
+    assert shown[0] > 0, shown
 
 
 CUT_AND_TOKENIZE = """

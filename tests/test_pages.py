@@ -13,6 +13,17 @@ STANDARD = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 OPEN_ANSWERS = "document.querySelectorAll('details').forEach((answer) => { answer.open = true; })"
 
+# Code blocks in which the longest line that a notebook may have (tests/test_book.py) would wrap; hidden ones are narrower.
+LONGEST_LINE = """[...document.querySelectorAll('.cell_input pre')].filter((block) => {
+  const line = document.createElement('span');
+  line.style.display = 'block';
+  line.textContent = 'x'.repeat(block.closest('details') ? 88 : 92);
+  block.append(line);
+  const lines = line.getClientRects()[0].height / parseFloat(getComputedStyle(block).lineHeight);
+  line.remove();
+  return lines > 1.5;
+}).map((block) => block.textContent.slice(0, 60))"""
+
 
 def book_order() -> list[str]:
     """The names of all pages, in the order of the table of contents."""
@@ -77,6 +88,7 @@ def test_no_page_scrolls_sideways_and_nothing_is_cut(name, visit):
         page.evaluate("[...document.querySelectorAll('pre')].filter((e) => e.scrollWidth > e.clientWidth + 1).length")
         == 0
     )
+    assert page.evaluate(LONGEST_LINE) == []
     widths = page.evaluate("[...document.querySelectorAll('article td')].map((cell) => cell.offsetWidth)")
     assert min(widths, default=99) > 20
 
@@ -96,6 +108,30 @@ def test_axe_finds_nothing_in_light_and_dark(name, visit):
         assert result["passes"]
         found = [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in result["violations"]]
         assert found == [], scheme
+
+
+@pytest.mark.parametrize("name", [PAGES[1], "book/05_trainer", "book/try_it"])
+def test_firefox_shows_the_page_as_chromium_does(name, site, firefox):
+    firefox.send("WebDriver:SetWindowRect", width=1280, height=900)
+    firefox.goto(f"{site}{name}.html")
+    firefox.evaluate(f"() => {{ {OPEN_ANSWERS}; return new Promise((done) => setTimeout(done, 500)); }}")
+    seen = firefox.evaluate(
+        """() => ({
+          wide: document.documentElement.scrollWidth - innerWidth,
+          scrolling: [...document.querySelectorAll('pre')].filter((e) => e.scrollWidth > e.clientWidth + 1).length,
+          broken: [...document.querySelectorAll('article img')].filter((e) => !e.naturalWidth).map((e) => e.src),
+          icons: [...document.fonts].filter((font) => font.status === 'loaded').length > 0,
+          asked: performance.getEntriesByType('resource').map((entry) => entry.name),
+        })"""
+    )
+    assert [address for address in seen.pop("asked") if not address.startswith((site, "data:"))] == []
+    assert seen.pop("wide") <= 0
+    assert seen == {"scrolling": 0, "broken": [], "icons": True}
+    if AXE.is_file():
+        firefox.evaluate(f"() => {{ {AXE.read_text(encoding='utf-8')} }}")
+        found = firefox.evaluate("(standard) => window.axe.run(document, { runOnly: standard })", STANDARD)
+        assert [rule["id"] for rule in found["violations"]] == []
+        assert found["passes"]
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +261,22 @@ def test_print_shows_everything_dark_on_light(name, visit):
     assert shown == {"cut": [], "closed": 0, "paper": 1, "faint": []}
 
 
+def test_a_figure_is_sharp_and_keeps_its_shape(visit):
+    """On a laptop at the size that the notebook says; on a phone smaller, in the same proportions; drawn with more pixels."""
+    page = visit(f"{PAGES[0]}.html")
+    page.wait_for_load_state("networkidle")
+    for width in (1280, 360):
+        page.set_viewport_size({"width": width, "height": 800})
+        figures = page.evaluate(
+            """[...document.querySelectorAll('.cell_output img')].map(
+                (e) => [e.naturalWidth, e.naturalHeight, e.clientWidth, e.clientHeight])"""
+        )
+        assert figures
+        for pixels, rows, wide, high in figures:
+            assert pixels > 1.9 * wide
+            assert pixels / rows == pytest.approx(wide / high, rel=0.02)
+
+
 def test_the_first_visit_is_light(site, chromium):
     """Everything that the browser asks for on the first page, compressed as a server would: under 300 kB."""
     import gzip
@@ -248,6 +300,22 @@ def test_numbers_in_tables_are_apart_and_right_aligned(visit):
         assert padding > 5
         if text.replace(".", "").isdigit():
             assert align == "right", text
+
+
+def test_a_word_that_is_a_number_stays_with_the_words_of_its_column(visit):
+    page = visit("book/02_label_alignment.html")
+    columns = page.evaluate(
+        """[...document.querySelectorAll('table')].map((table) => [...table.tBodies[0].rows].map((row) =>
+          [...row.cells].map((cell) => [cell.textContent.trim(), cell.classList.contains('number')])))"""
+    )
+    mixed = 0
+    for table in columns:
+        for column in zip(*(row for row in table if len(row) == len(table[0])), strict=True):
+            words = [text for text, _ in column if text and not re.fullmatch(r"-?[\d.,]+ ?%?", text)]
+            if len(words) > len(column) / 2:
+                assert not any(number for _, number in column), column
+                mixed += 1
+    assert mixed
 
 
 def test_the_site_holds_no_source_maps():

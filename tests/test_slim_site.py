@@ -7,8 +7,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 pytest.importorskip("tinycss2")
+pytest.importorskip("PIL")
 
-from slim_site import names_in, slim, slim_styles
+from PIL import Image
+from slim_site import names_in, slim, slim_figure, slim_styles
 
 PAGE = '<p class="note wide"><i class="fa-solid fa-bars"></i></p>'
 
@@ -51,3 +53,35 @@ def test_a_second_build_over_the_first_changes_nothing(tmp_path):
     assert ".gone" not in once
     slim(tmp_path)
     assert styles.read_text(encoding="utf-8") == once
+
+
+def test_a_figure_becomes_smaller_and_its_flat_colours_stay(tmp_path):
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import to_rgb
+
+    from ner_tutorial.plots import BLUE, SERIES
+
+    figure, axis = plt.subplots(figsize=(7, 3))
+    axis.bar(range(4), [1, 2, 3, 4], color=SERIES)
+    axis.set_title("Four bars")
+    path = tmp_path / "figure.png"
+    figure.savefig(path, dpi=200)
+    plt.close(figure)
+    before, size = Image.open(path).convert("RGB"), path.stat().st_size
+    slim_figure(path)
+    after = Image.open(path).convert("RGB")
+    assert path.stat().st_size < size / 1.5
+    assert after.size == before.size
+    colours = {colour for count, colour in after.getcolors() if count > 1000}
+    assert {tuple(round(255 * part) for part in to_rgb(colour)) for colour in (BLUE, "white")} <= colours
+    once = path.read_bytes()
+    slim_figure(path)
+    assert path.read_bytes() == once
+
+
+def test_a_picture_with_transparent_parts_is_left_as_it_is(tmp_path):
+    path = tmp_path / "figure.png"
+    Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(path)
+    before = path.read_bytes()
+    slim_figure(path)
+    assert path.read_bytes() == before

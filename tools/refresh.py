@@ -75,6 +75,7 @@ def refresh(path: Path) -> bool:
         kernel_name="python3",
         store_widget_state=False,
         coalesce_streams=True,  # a busy machine may deliver what a cell prints in several pieces
+        extra_arguments=["--InlineBackend.figure_formats=retina"],  # twice the pixels, shown at the usual size
         resources={"metadata": {"path": str(path.parent)}},
     )
     with client.setup_kernel():
