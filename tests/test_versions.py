@@ -96,3 +96,25 @@ def test_nothing_is_published_before_the_tests_have_passed():
     assert jobs["deploy"]["needs"] == "build"
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(r"^test:.*\bbook\b", makefile, flags=re.MULTILINE), "make test ends with the book"
+
+
+def test_the_published_model_is_trained_again_when_what_it_is_made_of_changes():
+    """The key of the workflow's cache covers the corpus, the code that trains, and the versions of what it uses."""
+    steps = read(ROOT / ".github/workflows/publish.yml")["jobs"]["build"]["steps"]
+    (kept,) = (step["with"] for step in steps if step.get("uses", "").startswith("actions/cache@"))
+    globs = re.findall(r"'([^']+)'", kept["key"])
+    covered = {path for pattern in globs for path in ROOT.glob(re.sub(r"\*\*$", "**/*", pattern))}
+    package = ROOT / "ner_tutorial"
+    needed = [
+        *(path for path in (package / "data" / "newswire").rglob("*") if path.is_file()),
+        *(package / "training").glob("*.py"),
+        *(package / "fast").glob("*.py"),
+        package / "profiles.py",
+        ROOT / "constraints.txt",
+    ]
+    assert len(needed) > 10
+    assert [path for path in needed if path not in covered] == []
+    runs = [step.get("run", "") for step in steps]
+    assert next(i for i, run in enumerate(runs) if "make live SERVE=no" in run) < next(
+        i for i, run in enumerate(runs) if "make test" in run
+    )
