@@ -89,6 +89,11 @@ def test_no_page_scrolls_sideways_and_nothing_is_cut(name, visit):
         == 0
     )
     assert page.evaluate(LONGEST_LINE) == []
+    boxes = "[...document.querySelectorAll('.pst-scrollable-table-container')]"
+    assert (
+        page.evaluate(f"{boxes}.filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.innerText.slice(0, 80))")
+        == []
+    )
     widths = page.evaluate("[...document.querySelectorAll('article td')].map((cell) => cell.offsetWidth)")
     assert min(widths, default=99) > 20
 
@@ -322,6 +327,12 @@ def test_the_site_holds_no_source_maps():
     if not HTML.is_dir():
         pytest.skip("the website is not built; `make book` builds it")
     assert list(HTML.rglob("*.map")) == []
+
+
+def test_a_constant_is_described_by_its_own_words(visit):
+    page = visit("book/api.html")
+    assert page.locator("dt[id$=IGNORED_LABEL] + dd").inner_text().startswith("The label id that PyTorch")
+    assert page.locator("dt[id$=CONLL_SCHEME] + dd").inner_text().startswith("The nine labels")
 
 
 def test_the_page_of_functions_names_every_public_one():

@@ -7,6 +7,9 @@ from html import escape
 from pathlib import Path
 
 from docutils import nodes
+from sphinx.pycode import ModuleAnalyzer
+
+import ner_tutorial
 
 # No page of the book starts a kernel in the browser, so what does that is not loaded.
 UNUSED = "thebe"
@@ -48,6 +51,16 @@ def _remember(app, what: str, name: str, thing, options, lines: list[str]) -> No
         written[name] = list(lines)
 
 
+def _describe_constant(app, what: str, name: str, thing, options, lines: list[str]) -> None:
+    """A constant of the package is described by the string below it in its module, not by the docstring of its class."""
+    package, _, short = name.rpartition(".")
+    if what != "data" or package != ner_tutorial.__name__:
+        return
+    for module in (f"{package}.{part}" for part, names in ner_tutorial._PUBLIC.items() if short in names):
+        comments = ModuleAnalyzer.for_module(module).find_attr_docs()
+        lines[:] = comments.get(("", short), lines)
+
+
 def _restore(app, what: str, name: str, thing, options, lines: list[str]) -> None:
     """Napoleon takes what stands before a colon in the text below an attribute for its type; here it is a sentence."""
     lines[:] = written.pop(name, lines)
@@ -84,6 +97,7 @@ def setup(app):
     # Before sphinxext.opengraph (500), which reads the description that this sets.
     app.connect("html-page-context", _page_context, priority=400)
     app.connect("build-finished", _write_index)
+    app.connect("autodoc-process-docstring", _describe_constant, priority=300)
     app.connect("autodoc-process-docstring", _remember, priority=400)  # sphinx.ext.napoleon has 500
     app.connect("autodoc-process-docstring", _restore, priority=600)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
