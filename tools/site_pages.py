@@ -69,6 +69,8 @@ def _restore(app, what: str, name: str, thing, options, lines: list[str]) -> Non
 def _page_context(app, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
     for name in ("script_files", "css_files"):
         context[name][:] = once(context[name])
+    # ARIA has taken back the role that docutils gives to the entries of its list of references.
+    context["body"] = context.get("body", "").replace('role="doc-biblioentry"', 'role="listitem"')
     description = app.config.page_descriptions.get(pagename)
     if description:
         context["metatags"] = (
