@@ -19,7 +19,7 @@ help:
 	@echo "make book     build the website and print the page to open"
 	@echo "make live     the same with the model in its page Try it, served on this machine (SERVE=no only builds)"
 	@echo "make serve    serve the website that was built on http://127.0.0.1:$(PORT)/"
-	@echo "make test     ruff, pytest, the notebooks, the book"
+	@echo "make test     ruff, the book, pytest, the notebooks"
 	@echo "make test-lowest  pytest with the lowest versions that pyproject.toml allows, in .venv-lowest"
 	@echo "make refresh  run all notebooks again and keep their outputs"
 	@echo "make bench    measure every speed claim of the book"
@@ -59,7 +59,8 @@ serve: $(READY)
 screenshots: book
 	$(BIN)/python tools/screenshots.py
 
-test: lint unit nbval book
+# The website is built before its tests, and with the model, so that the page Try it is looked at with one.
+test: lint model book unit nbval
 
 $(LOWEST)/.ready: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv $(LOWEST)
