@@ -24,6 +24,9 @@ RUN_AXE = """async (standard) => {
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 OPEN_ANSWERS = "document.querySelectorAll('details').forEach((answer) => { answer.open = true; })"
 
+BOXES = "[...document.querySelectorAll('.pst-scrollable-table-container')]"
+WIDE = "(e) => e.scrollWidth > e.clientWidth"
+
 # Code blocks in which the longest line that a notebook may have (tests/test_book.py) would wrap; hidden ones are narrower.
 LONGEST_LINE = """[...document.querySelectorAll('.cell_input pre')].filter((block) => {
   const line = document.createElement('span');
@@ -122,6 +125,8 @@ def test_no_page_scrolls_sideways_and_nothing_is_cut(page):
     for width in (320, 360, 768):
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if width < 480:  # only numbers and what cells print are read sideways on a phone
+            assert page.evaluate(f"{BOXES}.filter((e) => !e.querySelector('.number, .dataframe')).filter({WIDE})") == []
     # At the width of a laptop no code scrolls, and columns of tables are wider than a letter.
     page.set_viewport_size({"width": 1280, "height": 900})
     assert (
@@ -129,11 +134,7 @@ def test_no_page_scrolls_sideways_and_nothing_is_cut(page):
         == 0
     )
     assert page.evaluate(LONGEST_LINE) == []
-    boxes = "[...document.querySelectorAll('.pst-scrollable-table-container')]"
-    assert (
-        page.evaluate(f"{boxes}.filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.innerText.slice(0, 80))")
-        == []
-    )
+    assert page.evaluate(f"{BOXES}.filter({WIDE}).map((e) => e.innerText.slice(0, 80))") == []
     widths = page.evaluate("[...document.querySelectorAll('article td')].map((cell) => cell.offsetWidth)")
     assert min(widths, default=99) > 20
 
@@ -359,6 +360,13 @@ def test_a_word_that_is_a_number_stays_with_the_words_of_its_column(visit):
                 assert not any(number for _, number in column), column
                 mixed += 1
     assert mixed
+
+
+def test_a_version_is_no_number(visit):
+    page = visit("book/appendix_changes.html")
+    versions = page.locator("table", has_text="nbval").last.locator("td:nth-child(2)")
+    assert versions.count() > 5
+    assert page.locator("td.number", has_text=re.compile(r"\d+\.\d+\.\d+")).count() == 0
 
 
 def test_the_site_holds_no_source_maps():
