@@ -122,7 +122,9 @@ def _finish(table: ColumnValues, word: int, label: int, layers: tuple[int, ...],
         notes.append(f"{table.path.name}: word column {word + 1}, label column {label + 1} of {table.count}")
     if prefix:
         notes.append(f"{table.path.name}: every word starts with {prefix!r}, which is left out")
-    canonical = plain and table.count == 4 and all(table.is_text(i) for i in (1, 2))
+    canonical = plain and table.count == 4 and not any(table.is_number(i) for i in (1, 2))
+    if plain and table.count == 4 and not canonical:
+        notes.append(f"{table.path.name}: columns 2 and 3 are no parts of speech and chunks, and are not read")
     return Layout(
         tabs=table.tabs, count=table.count, word=word, label=label,
         scheme="brackets" if begins else recognise(table.values[label]),

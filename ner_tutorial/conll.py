@@ -242,8 +242,9 @@ def read_conll(
 def write_conll(path, sentences: Iterable[Sentence]) -> None:
     """Write sentences as CoNLL, in four columns, or in two if they carry no part of speech and chunk tags.
 
-    What ``write_conll`` writes, ``read_conll`` reads back equal. An existing file is replaced only once the new one is
-    complete.
+    What ``write_conll`` writes, ``read_conll`` reads back equal, if words can be told from numbers and parts of speech;
+    where a few rows do not show that, it refuses or adds a note, and ``columns="word=1,label=4"`` says it. An existing
+    file is replaced only once the new one is complete.
 
     Raises:
         ValueError: a word is empty or holds a space, a tab or a line end; the lists of a sentence differ in length; some

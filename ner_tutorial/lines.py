@@ -128,7 +128,12 @@ class ColumnValues:
     counting: bool = False
 
     def is_text(self, i: int) -> bool:
-        return not self.is_number(i) and not set(self.values[i]) <= PLACEHOLDERS
+        # Two and four columns start with the words, be they only dashes.
+        return not self.is_number(i) and not (self.is_empty(i) and (i or self.count not in (2, 4)))
+
+    def is_empty(self, i: int) -> bool:
+        """True if there are only signs that stand for nothing."""
+        return set(self.values[i]) <= PLACEHOLDERS
 
     def is_number(self, i: int) -> bool:
         if i == 0 and self.counting:

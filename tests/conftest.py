@@ -1,6 +1,5 @@
 """Fixtures that several test files share: a vocabulary, a tokenizer, a tiny encoder and a small corpus, all made here."""
 
-import os
 import string
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -16,8 +15,9 @@ from transformers.modeling_outputs import TokenClassifierOutput
 from ner_tutorial import CONLL_SCHEME, LabelScheme, load_corpus, load_tokenizer
 
 # Tokenising and seqeval are slow the first time they run, so a time limit on single examples only makes noise.
-# CI tries the same examples each time, so that it speaks of the change; a developer's run looks for new ones.
-settings.register_profile("tests", deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI")))
+# Every run tries the same examples, so that it speaks of the change; --hypothesis-profile explore looks for new ones.
+settings.register_profile("explore", deadline=None, print_blob=True)
+settings.register_profile("tests", settings.get_profile("explore"), derandomize=True)
 settings.load_profile("tests")
 
 

@@ -267,6 +267,13 @@ def test_typed_html_stays_text(page):
     assert page.title() != "gone"
 
 
+def test_a_name_shows_its_type_and_its_score(page):
+    found = answer(page, "Maria Ravel flew from Oslo to Rome.")["entities"]
+    assert found
+    shown = page.locator(".result").first.locator("mark b").all_inner_texts()
+    assert shown == [f"{entity['type']} {int(100 * entity['score'])}%" for entity in found]
+
+
 def test_a_text_that_is_too_long_is_read_up_to_a_limit_and_this_is_said(page):
     shown = answer(page, "Oslo beat Lima . " * 3000)
     assert "too long for this page" in shown["status"]

@@ -45,8 +45,9 @@ function showEntities(text, { entities, cut, milliseconds }) {
   let at = 0;
   for (const { type, start, end, score } of entities) {
     const words = text.slice(start, end).split(/(\s+)/), last = words.pop();
-    const mark = element("mark", { title: `${type}, ${Math.round(100 * score)} %` }, ...words,
-      element("span", { className: "together" }, last, " ", element("b", {}, type)));
+    const percent = Math.floor(100 * score); // 0.997 is not 100 %
+    const mark = element("mark", {}, ...words,
+      element("span", { className: "together" }, last, " ", element("b", {}, `${type} ${percent}%`)));
     mark.style.background = colourOf(type);
     shown.push(text.slice(at, start), mark);
     at = end;
