@@ -425,6 +425,8 @@ def test_any_words_and_their_text_are_answered_alike(taggers, kind, data):
     if kind.startswith("wordpiece"):  # there each mark is a word of the text, as BERT's tokenizers have it
         known = [word for word in known if word.isalnum() or len(word) == 1 or not word.isascii()]
     words = data.draw(st.lists(st.sampled_from(known), min_size=1, max_size=30))
+    # After "U.S." English writes no second full stop, and nothing says whether "U.S.." would be one word or two.
+    words = [word for before, word in zip(["", *words], words, strict=False) if word != "." or before[-1:] != "."]
     text, places = joined(words)
     dataset = dataset_of([(" ".join(words), " ".join(["O"] * len(words)))])
     (labels,) = evaluate_model(tagger.model, dataset, tagger.tokenizer).predictions
