@@ -30,7 +30,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const rows = [...(table.tBodies[0]?.rows ?? [])], heads = [...(table.tHead?.rows[0]?.cells ?? [])].reverse();
     heads.forEach((head, i) => {
       const cells = rows.map((row) => row.cells[row.cells.length - 1 - i]).filter((cell) => cell?.textContent.trim());
-      const numbers = cells.filter((cell) => cell.matches("td") && /^[-+−]?(\d[\d,]*)?(\.?\d+)( ?%)?$/.test(cell.textContent.trim()));
+      const numbers = cells.filter((cell) => cell.matches("td") && /^[-+−]?(\d[\d,]*)?\.?\d+( ?%)?$/.test(cell.textContent.trim()));
       if (2 * numbers.length > cells.length) [head, ...numbers].forEach((cell) => cell.classList.add("number"));
     });
   });
@@ -38,9 +38,9 @@ document.addEventListener("DOMContentLoaded", () => {
   const narrow = matchMedia("(max-width: 480px)");
   const stack = () => each(".pst-scrollable-table-container > table:not(.dataframe)", (table) => {
     table.classList.remove("stacked");
-    if (!narrow.matches || table.querySelector(".number") || table.offsetWidth <= table.parentElement.clientWidth) return;
+    if (!narrow.matches || !table.tHead || table.querySelector(".number") || table.offsetWidth <= table.parentElement.clientWidth) return;
     const names = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
-    for (const row of table.tBodies[0].rows) [...row.cells].forEach((cell, i) => { cell.dataset.column = names[i]; });
+    for (const row of table.tBodies[0].rows) [...row.cells].forEach((cell, i) => { cell.dataset.column = names[i] ?? ""; });
     table.classList.add("stacked");
   });
   stack();
